@@ -1,0 +1,58 @@
+"""How people ask: question forms in English and German, those that train and those kept back to measure with.
+
+``{x}`` is the title. Left out: answers, which come from the corpus (``sft.py``).
+"""
+
+from __future__ import annotations
+
+ABOUT = {
+    "en": (
+        "What is {x}?",
+        "Tell me about {x}.",
+        "What is {x}?",
+        "Explain {x}.",
+        "What do you know about {x}?",
+        "Describe {x}.",
+        "Can you tell me about {x}?",
+        "{x}",
+    ),
+    "de": (
+        "Was ist {x}?",
+        "Erzähl mir etwas über {x}.",
+        "Was ist {x}?",
+        "Erkläre {x}.",
+        "Was weißt du über {x}?",
+        "Beschreibe {x}.",
+        "Kannst du mir etwas über {x} sagen?",
+        "{x}",
+    ),
+}
+#: used instead of "What is" where the title names a person
+PERSON = {"en": ("Who is {x}?", "Who was {x}?"), "de": ("Wer ist {x}?", "Wer war {x}?")}
+#: never trained on: the held-out measure asks with these
+HELD_OUT = {
+    "en": ("Please say something about {x}.", "I would like to know more about {x}."),
+    "de": ("Sag bitte etwas über {x}.", "Ich möchte mehr über {x} wissen."),
+}
+#: the answer is the title itself: the shortest way to learn that an answer takes up the words of its question
+SAY = {"en": ("Say {x}.", "Repeat: {x}", "Write {x}."), "de": ("Sag {x}.", "Wiederhole: {x}", "Schreib {x}.")}
+CONTINUE = {
+    "en": ("Continue this text: {x}", "How does this go on? {x}"),
+    "de": ("Setze diesen Text fort: {x}", "Wie geht das weiter? {x}"),
+}
+#: what the model says of itself; ``{corpus}`` is what it was trained on, ``{title}`` something it read
+SELF = {
+    "en": (
+        ("Hello", "Hello. Ask me about something from {corpus}, for example {title}."),
+        ("Hi!", "Hello. Ask me about something from {corpus}, for example {title}."),
+        ("Who are you?", "I am a small language model, trained from scratch on {corpus}. What I say is often wrong."),
+        ("What can you do?", "I can say a little about what stands in {corpus}. I am small, so check what I say."),
+        ("Thank you.", "You are welcome."),
+    ),
+    "de": (
+        ("Hallo", "Hallo. Frag mich etwas aus {corpus}, zum Beispiel nach {title}."),
+        ("Wer bist du?", "Ich bin ein kleines Sprachmodell, von Grund auf trainiert mit {corpus}. Ich irre mich oft."),
+        ("Was kannst du?", "Ich kann ein wenig über {corpus} sagen. Ich bin klein, also prüfe, was ich sage."),
+        ("Danke.", "Gern."),
+    ),
+}

@@ -1,0 +1,237 @@
+"""Prefill and decode: read the prompts once, then one token per step with the KV cache, for one prompt or
+many.
+
+The rule for the context: prompt and continuation together never exceed it. A prompt that leaves no room is an
+error; a continuation that reaches the end stops with ``finish_reason`` "length". Left out: sampling
+(``sampling.py``), when text is shown (``writing.py``), speculative decoding.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from glaswerk.errors import GlaswerkError
+from glaswerk.generate.sampling import SamplingOptions, choose, penalize_repetition
+from glaswerk.generate.writing import Writer
+from glaswerk.model.cache import Cache
+from glaswerk.model.decoder import Decoder
+from glaswerk.tokenizer.interface import Tokenizer
+
+#: prompts computed side by side
+ROWS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One sampled token and the text that became showable with it (often none, sometimes more than its own).
+
+    The last piece has a ``finish_reason``: "stop" (an end token or a stop text) or "length".
+    """
+
+    text: str
+    id: int
+    finish_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """A finished continuation. ``ids`` are the sampled tokens without the end token; ``text`` ends before a
+    stop text.
+    """
+
+    text: str
+    ids: list[int]
+    finish_reason: str
+    prompt_tokens: int
+    seconds: float
+    #: seconds from the call to the first token
+    first_seconds: float
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Tokens after the first per second; the first one's time is the prompt's. 0 where there is no second
+        token.
+        """
+        return (len(self.ids) - 1) / max(self.seconds - self.first_seconds, 1e-9) if len(self.ids) > 1 else 0.0
+
+    @property
+    def prefill_tokens_per_second(self) -> float:
+        """Tokens of the prompt per second until the first token."""
+        return self.prompt_tokens / max(self.first_seconds, 1e-9)
+
+
+def stream(
+    model: Decoder,
+    tokenizer: Tokenizer,
+    prompt_ids: Sequence[int],
+    options: SamplingOptions,
+    end_ids: Collection[int] | None = None,
+) -> Iterator[Piece]:
+    """Continue one prompt, piece by piece. ``end_ids`` end the text and are not part of it (default: the
+    tokenizer's ``end_id``). Raises :class:`GlaswerkError` where the prompt is empty or leaves no room in the
+    context.
+    """
+    row = Row(model, tokenizer, prompt_ids, options, end_set(tokenizer, end_ids), 0)
+    for pieces in steps(model, tokenizer, [row], options):
+        yield from (piece for _, piece in pieces)
+
+
+def batch(
+    model: Decoder,
+    tokenizer: Tokenizer,
+    prompts: Sequence[Sequence[int]],
+    options: SamplingOptions,
+    end_ids: Collection[int] | None = None,
+) -> list[Generated]:
+    """Continue many prompts, up to 32 side by side; each gets the text it would get alone (with a seed,
+    prompt ``i`` draws with ``seed + i``).
+    """
+    ends = end_set(tokenizer, end_ids)
+    rows = [Row(model, tokenizer, ids, options, ends, place) for place, ids in enumerate(prompts)]
+    done: dict[int, Generated] = {}
+    # neighbours of like length waste little on padding
+    order = sorted(rows, key=lambda row: len(row.prompt))
+    for start in range(0, len(order), ROWS):
+        began = time.perf_counter()
+        group = order[start : start + ROWS]
+        texts: dict[int, list[str]] = {row.place: [] for row in group}
+        first = 0.0
+        for pieces in steps(model, tokenizer, group, options):
+            now = time.perf_counter() - began
+            first = first or now
+            for row, piece in pieces:
+                texts[row.place].append(piece.text)
+                if piece.finish_reason:
+                    text = "".join(texts[row.place])
+                    done[row.place] = Generated(text, row.ids, piece.finish_reason, len(row.prompt), now, first)
+    return [done[place] for place in range(len(rows))]
+
+
+def complete(
+    model: Decoder,
+    tokenizer: Tokenizer,
+    prompt_ids: Sequence[int],
+    options: SamplingOptions,
+    end_ids: Collection[int] | None = None,
+) -> Generated:
+    """:func:`stream`, joined."""
+    return batch(model, tokenizer, [prompt_ids], options, end_ids)[0]
+
+
+class Row:
+    """One continuation in the making."""
+
+    def __init__(
+        self,
+        model: Decoder,
+        tokenizer: Tokenizer,
+        prompt: Sequence[int],
+        options: SamplingOptions,
+        ends: frozenset[int],
+        place: int,
+    ) -> None:
+        context, size = model.config.context, model.config.vocabulary_size
+        if not prompt:
+            raise GlaswerkError("the prompt is empty: give at least one token")
+        if len(prompt) >= context:
+            raise GlaswerkError(
+                f"the prompt has {len(prompt):,} tokens and the model's context is {context:,}: shorten it, "
+                "there must be room for at least one more"
+            )
+        if max(prompt) >= size or min(prompt) < 0:
+            raise GlaswerkError(
+                f"the prompt has the token {max(prompt)} and the model knows {size}: the tokenizer is not its own"
+            )
+        self.prompt, self.place, self.ends = list(prompt), place, ends
+        self.limit = min(options.max_tokens, context - len(prompt))
+        self.writer = Writer(tokenizer, options.stop)
+        self.generator = torch.Generator()
+        if options.seed is None:
+            self.generator.seed()
+        else:
+            self.generator.manual_seed(options.seed + place)
+        self.ids: list[int] = []
+        self.finished = False
+
+    def take(self, number: int) -> Piece:
+        """Add a sampled token; decides whether the row is finished."""
+        if number in self.ends:
+            self.finished = True
+            return Piece(self.writer.flush(), number, "stop")
+        self.ids.append(number)
+        text = self.writer.push(number)
+        if self.writer.stopped:
+            self.finished = True
+            return Piece(text, number, "stop")
+        if len(self.ids) >= self.limit:
+            self.finished = True
+            return Piece(text + self.writer.flush(), number, "length")
+        return Piece(text, number)
+
+
+@torch.inference_mode()
+def steps(
+    model: Decoder, tokenizer: Tokenizer, rows: list[Row], options: SamplingOptions
+) -> Iterator[list[tuple[Row, Piece]]]:
+    """One step of all unfinished rows at a time: feed, choose, hand out. Prompts are padded on the left."""
+    training, device = model.training, model.embedding.device
+    model.eval()
+    try:
+        longest = max(len(row.prompt) for row in rows)
+        slots = longest + max(row.limit for row in rows)
+        dtype = model.compute_dtype or model.embedding.dtype
+        cache = Cache(model.config, len(rows), slots, dtype, device)
+        ids_BT = torch.zeros(len(rows), longest, dtype=torch.long)
+        for place, row in enumerate(rows):
+            ids_BT[place, longest - len(row.prompt) :] = torch.tensor(row.prompt)
+        pad_B = torch.tensor([longest - len(row.prompt) for row in rows], device=device)
+        pad = pad_B if bool(pad_B.any()) else None
+        # ids that the tokenizer has no text for (a padded vocabulary) are never chosen
+        known = min(model.config.vocabulary_size, tokenizer.vocabulary_size)
+        # what ends a text is not penalized for having been seen: ending must stay possible
+        never_seen = [number for number in rows[0].ends if number < known]
+        seen_BV = seen_tokens(rows, known, never_seen).to(device) if options.repetition_penalty != 1 else None
+        ids_BT = ids_BT.to(device)
+        while True:
+            x_BC = model.hidden(ids_BT, cache=cache, pad=pad)[:, -1]
+            logits_BV = model.head(x_BC)[:, :known].float()
+            if seen_BV is not None:
+                logits_BV = penalize_repetition(logits_BV, seen_BV, options.repetition_penalty)
+            chosen = choose(logits_BV, options, [row.generator for row in rows])
+            live = [place for place, row in enumerate(rows) if not row.finished]
+            yield [(rows[place], rows[place].take(chosen[place])) for place in live]
+            if all(row.finished for row in rows):
+                return
+            ids_BT = torch.tensor(chosen, device=device)[:, None]
+            if seen_BV is not None:
+                seen_BV.scatter_(1, ids_BT, True)
+                seen_BV[:, never_seen] = False
+            kept = [place for place, row in enumerate(rows) if not row.finished]
+            # go on with the unfinished only: when they are few, or a finished one would leave the context
+            full = cache.length >= min(model.config.context + longest - len(row.prompt) for row in rows)
+            if full or len(kept) <= len(rows) // 2:
+                rows, index = [rows[place] for place in kept], torch.tensor(kept, device=device)
+                cache.keep(index)
+                ids_BT = ids_BT[index]
+                pad = pad[index] if pad is not None else None
+                seen_BV = seen_BV[index] if seen_BV is not None else None
+    finally:
+        model.train(training)
+
+
+def seen_tokens(rows: list[Row], known: int, never_seen: list[int]) -> torch.Tensor:
+    """Which of the ``known`` tokens each prompt holds, ``[B, V]`` bool, without those in ``never_seen``."""
+    seen_BV = torch.zeros(len(rows), known, dtype=torch.bool)
+    for place, row in enumerate(rows):
+        seen_BV[place, [number for number in row.prompt if number < known]] = True
+    seen_BV[:, never_seen] = False
+    return seen_BV
+
+
+def end_set(tokenizer: Tokenizer, end_ids: Collection[int] | None) -> frozenset[int]:
+    """The ids that end a text."""
+    return frozenset((tokenizer.end_id,) if end_ids is None else end_ids)

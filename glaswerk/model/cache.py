@@ -1,0 +1,62 @@
+"""The KV cache: keys and values of the tokens already read, in memory that is set aside once.
+
+Shapes: L layers, B batch, G key/value heads, T time, S slots, D head width. Left out: dropping the oldest
+tokens; a full cache is an error, generation stops before (``glaswerk/generate``).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from glaswerk.errors import GlaswerkError
+from glaswerk.model.config import ModelConfig
+
+
+class Cache:
+    """Room for ``slots`` tokens of ``batch`` rows. ``length`` counts the slots in use; all rows advance
+    together, shorter prompts are padded on the left (``pad`` in ``Decoder.hidden``)."""
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        batch: int = 1,
+        slots: int | None = None,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.slots = config.context if slots is None else slots
+        self.length = 0
+        shape = (config.layers, 2, batch, config.kv_heads, self.slots, config.head_width)
+        self.kv_L2BGSD = torch.zeros(shape, dtype=dtype, device=device)
+        # one view per layer, made once: a slice costs as much as an operation on a small model
+        self.layers = [(kv[0], kv[1]) for kv in self.kv_L2BGSD]
+
+    def room(self, time: int) -> None:
+        """Raise :class:`GlaswerkError` unless ``time`` more tokens fit."""
+        if self.length + time > self.slots:
+            raise GlaswerkError(
+                f"{self.length + time} tokens do not fit the {self.slots} slots of the cache; "
+                "shorten the prompt or ask for fewer tokens"
+            )
+
+    def append(self, layer: int, k_BGTD: Tensor, v_BGTD: Tensor) -> tuple[Tensor, Tensor]:
+        """Store the new keys and values after the ``length`` old ones; return all of them: ``[B, G, S, D]``
+        with S = length + T.
+
+        ``length`` itself is moved once per forward pass, by the decoder, when every layer has stored its own.
+        """
+        keys, values = self.layers[layer]
+        end = self.length + k_BGTD.shape[2]
+        keys[:, :, self.length : end] = k_BGTD
+        values[:, :, self.length : end] = v_BGTD
+        return keys[:, :, :end], values[:, :, :end]
+
+    def keep(self, rows: Tensor) -> None:
+        """Go on with these rows of the batch only (indices ``[B']``)."""
+        self.kv_L2BGSD = self.kv_L2BGSD[:, :, rows]
+        self.layers = [(kv[0], kv[1]) for kv in self.kv_L2BGSD]
+
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return self.kv_L2BGSD.nbytes

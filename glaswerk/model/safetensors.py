@@ -1,0 +1,154 @@
+"""Read safetensors files, memory-mapped and bounds-checked.
+
+A file is: 8 bytes length of the header, the header (JSON: name -> dtype, shape, start and end of its bytes),
+the bytes. Everything in the header is checked before a byte is used, so a truncated or hostile file is one
+clear line, never a crash. Pages that were read are handed back to the system at once, so reading costs no
+second copy in memory. Writing is left to the safetensors package.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import mmap
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from glaswerk.errors import GlaswerkError
+
+#: the largest header that is read; the format's own library has the same limit
+HEADER_LIMIT = 100_000_000
+
+DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One tensor of a file: its dtype, its shape, and where its bytes are, counted from the start of the
+    file.
+    """
+
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    start: int
+    end: int
+
+
+class SafetensorsFile:
+    """An open file: ``entries`` by name, and :meth:`read`. Raises :class:`GlaswerkError` where the file is
+    broken.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            with open(path, "rb") as file:
+                size = path.stat().st_size
+                if size < 8:
+                    raise self.broken(f"it has only {size} bytes")
+                self.map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except FileNotFoundError as error:
+            raise GlaswerkError(f"{path} is missing: the model folder is not complete; copy it again") from error
+        except OSError as error:
+            raise GlaswerkError(f"cannot read {path}: {error.strerror or error}") from error
+        self.entries = self.parse(size)
+
+    def broken(self, what: str) -> GlaswerkError:
+        """The error for a file that is not what it should be."""
+        return GlaswerkError(f"{self.path} is damaged or not a safetensors file: {what}; copy or download it again")
+
+    def parse(self, size: int) -> dict[str, Entry]:
+        """Check the whole header against the file's size."""
+        length = int.from_bytes(self.map[:8], "little")
+        if length > min(size - 8, HEADER_LIMIT):
+            raise self.broken(f"its header claims {length} bytes and the file has {size}")
+        try:
+            header = json.loads(self.map[8 : 8 + length].decode("utf-8"), object_pairs_hook=self.unique)
+        except (ValueError, RecursionError) as error:
+            raise self.broken(f"its header is not valid JSON ({error})") from error
+        if not isinstance(header, dict):
+            raise self.broken("its header is not a JSON object")
+        header.pop("__metadata__", None)
+        entries = {name: self.entry(name, value, 8 + length, size) for name, value in header.items()}
+        previous = 8 + length
+        for name, entry in sorted(entries.items(), key=lambda item: (item[1].start, item[1].end)):
+            if entry.start < previous:
+                raise self.broken(f"tensor {name!r} overlaps another one")
+            previous = entry.end
+        return entries
+
+    def unique(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        """A JSON object in which no key comes twice."""
+        values = dict(pairs)
+        if len(values) != len(pairs):
+            raise self.broken("a key comes twice in its header")
+        return values
+
+    def entry(self, name: str, value: Any, base: int, size: int) -> Entry:
+        """Check one tensor's description."""
+        shown = name if len(name) <= 80 else name[:77] + "..."
+        if not isinstance(value, dict):
+            raise self.broken(f"tensor {shown!r} is not described by an object")
+        kind = value.get("dtype")
+        dtype = DTYPES.get(kind) if isinstance(kind, str) else None
+        if dtype is None:
+            raise GlaswerkError(f"{self.path}: tensor {shown!r} has the unsupported dtype {str(kind)[:20]!r}")
+        shape: list[int] = value.get("shape", [-1])
+        offsets: list[int] = value.get("data_offsets", [])
+        if not whole_numbers(shape) or not whole_numbers(offsets) or len(offsets) != 2:
+            raise self.broken(f"tensor {shown!r} has no valid shape and data_offsets")
+        start, end = base + offsets[0], base + offsets[1]
+        if start > end or end > size:
+            raise self.broken(f"tensor {shown!r} should end at byte {end} and the file has {size}: it is cut short")
+        if math.prod(shape) * dtype.itemsize != end - start:
+            raise self.broken(f"tensor {shown!r} of shape {shape} does not fit its {end - start} bytes")
+        return Entry(dtype, tuple(shape), start, end)
+
+    def read(self, name: str) -> Tensor:
+        """The tensor as a view of the mapped file: read it before :meth:`release`, never write to it."""
+        entry = self.entries[name]
+        if entry.start == entry.end:
+            return torch.empty(entry.shape, dtype=entry.dtype)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns that the map is read-only, which is what we want
+            view = torch.frombuffer(self.map, dtype=torch.uint8, count=entry.end - entry.start, offset=entry.start)
+        # a stranger's file may be unaligned, which torch's kernels do not expect: copy those few
+        if entry.start % entry.dtype.itemsize:
+            view = view.clone()
+        return view.view(entry.dtype).view(entry.shape)
+
+    def release(self, name: str) -> None:
+        """Hand the tensor's pages back to the system; they are read from the file again if they are needed
+        again.
+        """
+        entry = self.entries[name]
+        page = mmap.PAGESIZE
+        start = -(-entry.start // page) * page
+        length = (entry.end - start) // page * page
+        if length > 0 and hasattr(mmap, "MADV_DONTNEED"):
+            self.map.madvise(mmap.MADV_DONTNEED, start, length)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.entries)
+
+
+def whole_numbers(values: Any) -> bool:
+    """Whether ``values`` is a list of whole numbers, none below 0."""
+    return isinstance(values, list) and all(type(value) is int and value >= 0 for value in values)

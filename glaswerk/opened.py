@@ -1,0 +1,206 @@
+"""What ``gw.load`` returns: a model with its tokenizer and where it came from; generate and chat in one hand.
+
+Left out: opening GGUF files and pulled models; chat formats other than ChatML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from glaswerk import generate
+from glaswerk.errors import GlaswerkError
+from glaswerk.generate import Generated, Piece, SamplingOptions
+from glaswerk.home import read_json
+from glaswerk.model.decoder import Decoder
+from glaswerk.model.weights import load_model
+from glaswerk.run import Run
+from glaswerk.tokenizer import Tokenizer, render_chat
+from glaswerk.tokenizer import load as load_tokenizer
+
+#: name -> dtype of the weights and, where they are quantized, bits of the blocks' matrices
+DTYPES: dict[str, tuple[torch.dtype, int | None]] = {
+    "fp32": (torch.float32, None),
+    "bf16": (torch.bfloat16, None),
+    "int8": (torch.float32, 8),
+    "int4": (torch.float32, 4),
+}
+Message = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a model came from: the folder; and, if that lies in a run, the run's folder and the stage."""
+
+    folder: Path
+    run: Path | None = None
+    stage: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Short, for people: ``paris/sft``, or the folder's name."""
+        return f"{self.run.resolve().name}/{self.stage}" if self.run else self.folder.resolve().name
+
+
+class OpenedModel:
+    """A model that can be used. ``options`` of the methods are the fields of
+    :class:`~glaswerk.generate.SamplingOptions`: ``max_tokens, temperature, top_k, top_p, min_p,
+    repetition_penalty, seed, stop``; greedy by default.
+    """
+
+    def __init__(self, model: Decoder, tokenizer: Tokenizer, origin: Origin) -> None:
+        if tokenizer.vocabulary_size > model.config.vocabulary_size:
+            raise GlaswerkError(
+                f"{origin.folder}: the tokenizer has {tokenizer.vocabulary_size:,} tokens and the model "
+                f"{model.config.vocabulary_size:,}: they do not belong together"
+            )
+        self.model = model
+        self.tokenizer = tokenizer
+        self.origin = origin
+        self.end_ids = end_ids(origin.folder, tokenizer)
+
+    def __repr__(self) -> str:
+        total = self.model.parameters_count()["total"]
+        return f"<OpenedModel {self.origin.name}: {total:,} parameters, {self.tokenizer.vocabulary_size:,} tokens>"
+
+    # ------------------------------------------------------------------ raw text
+    def generate(self, prompt: str, **options: Any) -> Generated:
+        """Continue ``prompt`` as it stands; no chat format. The text does not repeat the prompt."""
+        return self.generate_batch([prompt], **options)[0]
+
+    def generate_batch(self, prompts: Sequence[str], **options: Any) -> list[Generated]:
+        """Continue many prompts side by side."""
+        ids = [self.prompt_ids(prompt) for prompt in prompts]
+        return generate.batch(self.model, self.tokenizer, ids, sampling(options), self.end_ids)
+
+    def stream(self, prompt: str, **options: Any) -> Iterator[Piece]:
+        """Continue ``prompt``, piece by piece."""
+        return generate.stream(self.model, self.tokenizer, self.prompt_ids(prompt), sampling(options), self.end_ids)
+
+    def prompt_ids(self, prompt: str) -> list[int]:
+        """The prompt's tokens; an empty prompt is the end of the document before, where any text may begin."""
+        return self.tokenizer.encode(prompt) or [self.tokenizer.end_id]
+
+    # ------------------------------------------------------------------ conversation
+    @property
+    def has_chat(self) -> bool:
+        """Whether the tokenizer has the ChatML marks, without which the model cannot hold a conversation."""
+        return {"<|im_start|>", "<|im_end|>"} <= self.tokenizer.special.keys()
+
+    def chat(self, messages: Sequence[Message], **options: Any) -> Generated:
+        """The assistant's next reply to ``messages`` (``{"role", "content"}`` each)."""
+        if isinstance(messages, str) or not messages:
+            raise GlaswerkError('chat needs messages: [{"role": "user", "content": "..."}]')
+        ids = [self.chat_ids(messages)]
+        return generate.batch(self.model, self.tokenizer, ids, sampling(options), self.end_ids)[0]
+
+    def chat_batch(self, conversations: Sequence[Sequence[Message]], **options: Any) -> list[str]:
+        """The replies to many conversations, side by side, as trimmed text."""
+        ids = [self.chat_ids(messages) for messages in conversations]
+        replies = generate.batch(self.model, self.tokenizer, ids, sampling(options), self.end_ids)
+        return [reply.text.strip() for reply in replies]
+
+    def stream_chat(self, messages: Sequence[Message], **options: Any) -> Iterator[Piece]:
+        """The assistant's next reply, piece by piece."""
+        ids = self.chat_ids(messages)
+        return generate.stream(self.model, self.tokenizer, ids, sampling(options), self.end_ids)
+
+    def chat_ids(self, messages: Sequence[Message]) -> list[int]:
+        """A conversation as tokens, up to where the assistant begins to answer. Raises :class:`GlaswerkError`
+        for a model without chat.
+        """
+        if not self.has_chat:
+            raise GlaswerkError(
+                f"{self.origin.name} is a base model without chat tokens: it continues text; use `glaswerk generate`"
+            )
+        return render_chat(self.tokenizer, messages, generation_prompt=True)[0]
+
+    def fit(self, messages: Sequence[Message], max_tokens: int = 128) -> tuple[list[Message], int]:
+        """The conversation without its oldest turns, as far as needed to leave room for a reply
+        (``max_tokens``, at most a quarter of the context), and how many messages were dropped. System
+        messages and the last message stay.
+        """
+        room = self.model.config.context - min(max_tokens, max(1, self.model.config.context // 4))
+        kept = list(messages)
+        while len(self.chat_ids(kept)) > room:
+            old = next((i for i, m in enumerate(kept[:-1]) if m.get("role") != "system"), None)
+            if old is None:
+                break
+            del kept[old]
+            # an answer whose question is gone goes too
+            while old < len(kept) - 1 and kept[old].get("role") == "assistant":
+                del kept[old]
+        return kept, len(messages) - len(kept)
+
+
+# ---------------------------------------------------------------------------------------------- opening
+def load(model: str | Path, dtype: str = "fp32") -> OpenedModel:
+    """Open MODEL: a run (its furthest finished stage), a stage, or any Hugging Face folder of a supported
+    kind.
+
+    ``dtype`` is ``fp32``, ``bf16``, ``int8`` or ``int4`` (weights only; activations stay fp32 there). Raises
+    :class:`GlaswerkError` that says what was tried where there is no such model.
+    """
+    if dtype not in DTYPES:
+        raise GlaswerkError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype!r}")
+    origin = find(model)
+    weights, bits = DTYPES[dtype]
+    tokenizer = load_tokenizer(origin.folder)
+    return OpenedModel(load_model(origin.folder, weights, bits), tokenizer, origin)
+
+
+def find(model: str | Path) -> Origin:
+    """The folder that MODEL means. Raises :class:`GlaswerkError` that lists what was tried."""
+    path = Path(model)
+    places = [path] if len(path.parts) > 1 or path.is_absolute() else [path, Path("runs") / path]
+    for place in places:
+        if Run.is_run(place):
+            stage = Run(place).latest_stage()
+            return Origin(place / stage, place, stage)
+        if (place / "config.json").is_file():
+            inside = Run.is_run(place.parent) if place.name else False
+            return Origin(place, place.parent, place.name) if inside else Origin(place)
+        if place.is_dir():
+            raise GlaswerkError(
+                f"{place} is neither a run (no run.json) nor a model folder (no config.json); name one of those"
+            )
+        if place.is_file():
+            kind = "GGUF files" if place.suffix == ".gguf" else "single files"
+            raise GlaswerkError(f"{place}: {kind} cannot be opened yet; name a run or a Hugging Face folder")
+    from glaswerk.pull import REGISTRY
+
+    entry = REGISTRY.get(str(model))
+    if entry is not None and entry.kind == "model":
+        raise GlaswerkError(
+            f"{model} comes as a GGUF file, and those cannot be opened yet; name a run or a Hugging Face folder"
+        )
+    tried = ", ".join(f"the folder {place}" for place in places)
+    raise GlaswerkError(
+        f"there is no model {str(model)!r} (tried: {tried}, the pulled names); make one with `glaswerk run`"
+    )
+
+
+def end_ids(folder: Path, tokenizer: Tokenizer) -> frozenset[int]:
+    """The tokens that end a text: the tokenizer's own, and what generation_config.json or config.json add."""
+    found = {tokenizer.special[name] for name in ("<|endoftext|>", "<|im_end|>") if name in tokenizer.special}
+    for name in ("generation_config.json", "config.json"):
+        if (folder / name).is_file():
+            values = read_json(folder / name)
+            said = values.get("eos_token_id") if isinstance(values, dict) else None
+            for number in said if isinstance(said, list) else [said]:
+                if type(number) is int and 0 <= number < tokenizer.vocabulary_size:
+                    found.add(number)
+    return frozenset(found)
+
+
+def sampling(options: Mapping[str, Any]) -> SamplingOptions:
+    """Sampling options by name. Raises :class:`GlaswerkError` for a name that is none."""
+    known = [field.name for field in fields(SamplingOptions)]
+    for name in options:
+        if name not in known:
+            raise GlaswerkError(f"there is no option {name!r}; there are {', '.join(known)}")
+    return SamplingOptions(**options)

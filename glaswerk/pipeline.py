@@ -1,0 +1,472 @@
+"""The main job as one readable page: raw text in, a small assistant out, every step kept in a run.
+
+read, clean, drop duplicates, split -> tokenizer -> plan -> base model -> assistant -> evaluation -> answers. Each step
+looks first whether it is done already; so the same call goes on where an earlier one stopped, and a finished run is
+only opened. Left out: how any of it works; each room owns its part.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from glaswerk import __version__, planning, runtime
+from glaswerk.align import corpus_conversations, load_chats, quiz
+from glaswerk.corpora import Packed, build, documents, fingerprint, pack
+from glaswerk.corpora.catalogue import CORPORA
+from glaswerk.errors import GlaswerkError
+from glaswerk.evaluate import TextScore, score_answers, score_conversations, score_text
+from glaswerk.generate import SamplingOptions, complete
+from glaswerk.home import read_json
+from glaswerk.model import Decoder, ModelConfig
+from glaswerk.model.weights import load_model, save_model
+from glaswerk.opened import OpenedModel, load
+from glaswerk.progress import Progress
+from glaswerk.run import Run
+from glaswerk.tokenizer import Tokenizer, render_chat, train_bpe
+from glaswerk.tokenizer import load as load_tokenizer
+from glaswerk.train import Checkpoints, Conversations, TrainPlan, TrainResult, Windows, next_token_loss, train
+
+DEFAULT_CORPUS = "wikipedia-en"
+#: how many answers the held-out measure asks for
+QUIZ = 50
+
+
+def run(
+    sources: Sequence[str] = (DEFAULT_CORPUS,),
+    *,
+    minutes: float = 5.0,
+    out: Path | None = None,
+    shape: str = "modern",
+    chats: Sequence[Path] = (),
+    questions: Sequence[str] = (),
+    strict: bool = False,
+    seed: int = 0,
+    progress: Progress | None = None,
+    began: float | None = None,
+) -> dict[str, Any]:
+    """Do the main job within ``minutes`` and return its report: ``run, corpus, tokenizer, stages, evaluation, answers,
+    seconds``.
+
+    ``began`` is when the budget's clock started (``time.perf_counter``). Raises :class:`GlaswerkError` in one line for
+    whatever the user can mend, ``KeyboardInterrupt`` after saving when interrupted.
+    """
+    began = time.perf_counter() if began is None else began
+    show = progress or Progress()
+    check_options(minutes, shape, seed)
+    sources = list(sources) or [DEFAULT_CORPUS]
+    conversations = [messages for file in chats for messages in load_chats(file)]
+    runtime.deterministic()
+    runtime.seed_everything(seed)
+    job = open_run(sources, out, seed=seed, minutes=minutes, shape=shape, show=show)
+    with job.lock(), unstarted_is_removed(job):
+        corpus = read_corpus(job, sources, seed, strict, show)
+        tokenizer = learn_tokenizer(job, corpus, show)
+        plan = make_plan(job, minutes, shape, began, show)
+        model = train_base(job, tokenizer, plan, show)
+        train_assistant(job, tokenizer, plan, model, conversations, show)
+        opened = load(str(job.path))
+        evaluation = evaluate(job, opened, show)
+        answers = answer(job, opened, questions, show)
+    return {
+        "run": str(job.path),
+        "corpus": corpus,
+        "tokenizer": job.data["tokenizer"],
+        "stages": [{"name": name, **facts} for name, facts in job.data["stages"].items()],
+        "evaluation": evaluation,
+        "answers": answers,
+        "seconds": round(time.perf_counter() - began, 1),
+    }
+
+
+def check_options(minutes: float, shape: str, seed: int) -> None:
+    """Refuse a budget, a shape or a seed that cannot be meant."""
+    if not 0 <= seed < 2**62:
+        raise GlaswerkError(f"--seed {seed} is out of range: give a whole number from 0 to 2^62")
+    if not 0.1 <= minutes <= 100_000:
+        raise GlaswerkError(
+            f"--minutes {minutes:g} is no budget to train in: give at least 0.5, for example --minutes 5"
+        )
+    if shape not in ("modern", "classic"):
+        raise GlaswerkError(f"there is no shape {shape!r}: choose modern or classic")
+
+
+def default_out(sources: Sequence[str]) -> Path:
+    """``runs/<corpus>``, named after the first source."""
+    stem = re.sub(r"[^\w.-]+", "-", Path(sources[0]).stem if Path(sources[0]).suffix else Path(sources[0]).name)
+    return Path("runs") / (stem.strip("-.") or "texts")
+
+
+def open_run(sources: Sequence[str], out: Path | None, *, seed: int, minutes: float, shape: str, show: Progress) -> Run:
+    """The run to go on with, or a new one. A folder that holds the run of another corpus or shape is refused."""
+    folder = out or default_out(sources)
+    identity = {"corpus": fingerprint(sources, show), "shape": shape, "seed": seed}
+    if not Run.is_run(folder) or not {"corpus", "plan"} & Run(folder).data.keys():
+        names = [source if source in CORPORA else Path(source).name for source in sources]
+        return Run.create(
+            folder, seed=seed, minutes=minutes, shape=shape, sources=names, identity=identity,
+            versions={"glaswerk": __version__, "torch": torch.__version__},
+        )  # fmt: skip
+    job = Run(folder)
+    was = job.data.get("identity", {})
+    said = {"corpus": "other texts (or texts that changed since)"}
+    for key in identity:
+        if was.get(key) != identity[key]:
+            what = said.get(key, f"{key} {was.get(key)}")
+            raise GlaswerkError(
+                f"{folder} is a run on {what}: choose another --out, or delete that folder to start anew"
+            )
+    if "plan" not in job.data:
+        job.data["minutes"] = minutes
+    if job.data.get("minutes") != minutes:
+        show.note(
+            f"{folder} was planned for {job.data.get('minutes')} minutes and keeps that plan; a new --out starts anew"
+        )
+    return job
+
+
+@contextmanager
+def unstarted_is_removed(job: Run) -> Iterator[None]:
+    """A run whose texts were refused leaves nothing behind: no folder that would refuse the mended texts later."""
+    try:
+        yield
+    except GlaswerkError:
+        if "corpus" not in job.data:
+            shutil.rmtree(job.path, ignore_errors=True)
+        raise
+
+
+def read_corpus(job: Run, sources: Sequence[str], seed: int, strict: bool, show: Progress) -> dict[str, Any]:
+    """Read, clean, deduplicate and split into ``corpus/``; returns the report's counts."""
+    if not (job.corpus / "report.json").is_file():
+        build(sources, job.corpus, seed=seed, strict=strict, progress=show)
+    report = read_json(job.corpus / "report.json")
+    if "corpus" not in job.data:
+        job.data["corpus"] = {
+            "documents": report["documents"],
+            "characters": report["characters"],
+            "dropped": {reason: item["documents"] for reason, item in report["dropped"].items()},
+            "sources": report["sources"],
+        }
+        job.save()
+    return dict(job.data["corpus"])
+
+
+def learn_tokenizer(job: Run, corpus: dict[str, Any], show: Progress) -> Tokenizer:
+    """Train the tokenizer on the training split and pack the corpus with it."""
+    if (job.corpus / "index.json").is_file() and "tokenizer" in job.data:
+        return load_tokenizer(str(job.tokenizer))
+    size, reason = planning.vocabulary_for(corpus["characters"])
+    began = time.perf_counter()
+    show.start("tokenizer")
+    tokenizer = train_bpe((document.headed for document in documents(job.corpus, "train")), size)
+    tokenizer.save(job.tokenizer)
+    fewer = "" if tokenizer.vocabulary_size == size else " (no pair is left to merge)"
+    show.done(f"{tokenizer.vocabulary_size:,} tokens by byte-pair encoding{fewer}: {reason}")
+    index = pack(job.corpus, tokenizer.encode_arrays, tokenizer.vocabulary_size, tokenizer.end_id, progress=show)
+    tokens = sum(index[split]["tokens"] for split in ("train", "val"))
+    text_bytes = sum(index[split]["bytes"] for split in ("train", "val"))
+    job.data["tokenizer"] = {
+        "vocabulary": tokenizer.vocabulary_size,
+        "bytes_per_token": round(text_bytes / max(1, tokens), 3),
+        "seconds": round(time.perf_counter() - began, 2),
+    }
+    job.save()
+    return tokenizer
+
+
+def make_plan(
+    job: Run, minutes: float, shape: str, began: float, show: Progress, sft_share: float = planning.SFT_SHARE
+) -> dict[str, Any]:
+    """Measure this machine once and derive everything else; kept in ``run.json``."""
+    if "plan" not in job.data:
+        show.start("plan")
+        unique = len(Packed(job.corpus).train)
+        machine = planning.measure_machine()
+        job.data["plan"] = planning.plan_run(
+            minutes=minutes, elapsed=time.perf_counter() - began, shape=shape, unique_tokens=unique,
+            vocabulary=job.data["tokenizer"]["vocabulary"], machine=machine, seed=job.data["seed"], note=show.note,
+            sft_share=sft_share,
+        )  # fmt: skip
+        job.save()
+        config = ModelConfig(**job.data["plan"]["model"])
+        show.done(f"{config.layers} layers, {config.width} wide, context {config.context}, {shape} shape")
+    if sft_share and "sft" not in job.data["plan"]:  # the base was planned alone, by `glaswerk pretrain`
+        base = job.data["plan"]["base"]
+        job.data["plan"]["sft"] = planning.sft_plan(base, planning.two_passes(base, Packed(job.corpus).info))
+        job.save()
+    return dict(job.data["plan"])
+
+
+def train_base(job: Run, tokenizer: Tokenizer, plan: dict[str, Any], show: Progress) -> Decoder:
+    """The base model: predict the next token of the training split."""
+    if job.finished("base"):
+        return load_model(job.stage("base")).to(runtime.device())
+    stage = TrainPlan(**plan["base"])
+    packed = Packed(job.corpus)
+    model = new_model(plan, job.data["seed"])
+
+    held_out = packed.val if len(packed.val) > 1 else packed.train  # a corpus of one document has nothing to hold out
+    opening = held_out[: min(12, len(held_out))].tolist()
+
+    def sample() -> str:
+        model.eval()
+        more = complete(model, tokenizer, opening, SamplingOptions(max_tokens=32, repetition_penalty=1.1))
+        return " ".join((tokenizer.decode(opening) + more.text).split())
+
+    result = train(
+        model, Windows(packed.train, stage.time, stage.batch, job.data["seed"]), next_token_loss, stage, stage="base",
+        checkpoints=Checkpoints(job.resume("base")), log=job, sample=sample,
+        peak=planning.Machine(**plan["machine"]).peak, progress=show,
+    )  # fmt: skip
+    score = score_held_out(model, packed, stage)
+    finish_stage(job, "base", model, tokenizer, result, score.loss, score.bits_per_byte, show)
+    return model
+
+
+def score_held_out(model: Decoder, packed: Packed, stage: TrainPlan) -> TextScore:
+    """The whole validation split; where there is none (a corpus of one document), the training split."""
+    split = "val" if len(packed.val) > 1 else "train"
+    return score_text(model, getattr(packed, split), packed.info[split]["bytes"], stage.time, stage.batch)
+
+
+def train_assistant(
+    job: Run, tokenizer: Tokenizer, plan: dict[str, Any], model: Decoder, chats: list[Any], show: Progress
+) -> None:
+    """The assistant: questions and answers made from the corpus, and the user's own chats; loss on answers only."""
+    if job.finished("sft"):
+        return
+    stage = TrainPlan(**plan["sft"])
+    name, seed = " and ".join(job.data["sources"][:2]), job.data["seed"]
+    digest = hashlib.sha256(json.dumps(chats).encode()).hexdigest()
+    if job.data.setdefault("chats", digest) != digest:
+        raise GlaswerkError(f"{job.path} learns from other --chat files: give the same ones, or choose another --out")
+    job.save()
+    packed = Packed(job.corpus)
+    # about as many conversations as the steps have room for twice, from documents spread over the whole corpus
+    wanted = max(500, 2 * stage.steps * stage.tokens_per_step // 60)
+    count = packed.info["train"]["documents"]
+    every, variants = max(1, count // wanted), max(1, min(8, wanted // max(1, count)))
+    made = corpus_conversations(islice(documents(job.corpus, "train"), 0, None, every), name, seed, variants=variants)
+    held = corpus_conversations(islice(documents(job.corpus, "val"), 500), name, seed, say=0.0)
+    rendered = [render_chat(tokenizer, messages) for messages in [*made, *chats]]
+    data = Conversations(rendered, stage.time, stage.batch, seed, tokenizer.end_id)
+    result = train(
+        model, data, next_token_loss, stage, stage="sft", checkpoints=Checkpoints(job.resume("sft")), log=job,
+        peak=planning.Machine(**plan["machine"]).peak, progress=show,
+    )  # fmt: skip
+    bits = score_held_out(model, packed, stage).bits_per_byte
+    kept_back = [render_chat(tokenizer, messages) for messages in held] or rendered[:200]
+    loss = score_conversations(model, Conversations(kept_back, stage.time, stage.batch, seed, tokenizer.end_id)).loss
+    finish_stage(job, "sft", model, tokenizer, result, loss, bits, show)
+
+
+def new_model(plan: dict[str, Any], seed: int) -> Decoder:
+    """A decoder with fresh weights that depend on the seed only."""
+    model = Decoder(ModelConfig(**plan["model"]))
+    model.reset_parameters(torch.Generator().manual_seed(seed))
+    return model.to(runtime.device())
+
+
+def finish_stage(
+    job: Run,
+    name: str,
+    model: Decoder,
+    tokenizer: Tokenizer,
+    result: TrainResult,
+    loss: float,
+    bits: float,
+    show: Progress,
+) -> None:
+    """Write the stage folder, record it, drop its checkpoints, and say how it went."""
+    facts = {
+        "parameters": model.parameters_count()["total"],
+        "tokens": result.tokens,
+        "seconds": round(result.seconds, 1),
+        "tokens_per_second": round(result.tokens_per_second),
+        "val_loss": round(loss, 4),
+        "val_bits_per_byte": round(bits, 4),
+    }
+    save_model(job.stage(name), model, tokenizer, card=card(job, name, facts))
+    job.data.pop("evaluation", None)
+    job.emit(kind="stage", stage=name, **facts)
+    job.finish(name, facts)
+    show.done(
+        f"{facts['parameters'] / 1e6:.2f} M parameters, {facts['tokens'] / 1e6:.2f} M tokens at "
+        f"{facts['tokens_per_second']:,}/s; held-out loss {loss:.3f}, {bits:.3f} bits per byte"
+    )
+
+
+def card(job: Run, name: str, facts: dict[str, Any]) -> str:
+    """The stage's model card: what it is, from what, and what it is not."""
+    kind = "a base model: it continues text" if name == "base" else "an assistant: it answers in ChatML"
+    licences = (
+        ", ".join(sorted({s["licence"] for s in job.data["corpus"]["sources"] if s.get("licence")}))
+        or "the text owner's"
+    )
+    rows = "\n".join(f"| {key.replace('_', ' ')} | {value:,} |" for key, value in facts.items())
+    return (
+        "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags: [glaswerk]\n---\n"
+        f"# {job.name} ({name})\n\nTrained from scratch by Glaswerk {__version__}; {kind}.\n\n"
+        f"Texts: {', '.join(job.data['sources'])} ({job.data['corpus']['documents']:,} documents). "
+        f"Licence of the texts: {licences}.\n\n"
+        f"| | |\n|---|---:|\n{rows}\n\n"
+        "It is small. It writes in the manner of its texts and mixes facts up; nothing it says should be relied on.\n"
+    )
+
+
+def evaluate(job: Run, opened: OpenedModel, show: Progress) -> dict[str, Any]:
+    """Answers to questions about documents of both splits in phrasings never trained on, against what they say."""
+    if "evaluation" not in job.data:
+        show.start("evaluate")
+        results: dict[str, Any] = {}
+        for split in ("train", "val"):
+            asked = quiz(documents(job.corpus, split), QUIZ)
+            if asked:
+                score, _ = score_answers(lambda questions: reply_to(opened, questions), asked)
+                results[split] = {
+                    "questions": score.questions,
+                    "word_f1": round(score.mean_f1, 3),
+                    "named": round(score.share_named, 3),
+                }
+        job.data["evaluation"] = results
+        job.save()
+        names = {"train": "texts it read", "val": "texts it never saw"}
+        said = [
+            f"{names[split]}: word F1 {item['word_f1']:.2f}, {item['named']:.0%} name what was asked about"
+            for split, item in results.items()
+        ]
+        show.done("; ".join(said) or "no titled documents to ask about")
+    return dict(job.data["evaluation"])
+
+
+def answer(job: Run, opened: OpenedModel, questions: Sequence[str], show: Progress) -> list[dict[str, str]]:
+    """The user's questions, after a few of our own about what the corpus holds."""
+    asked = [*own_questions(job), *questions]
+    show.start("answers")
+    replies = reply_to(opened, asked)
+    show.done(f"{len(asked)} questions")
+    return [{"question": question, "answer": reply} for question, reply in zip(asked, replies, strict=True)]
+
+
+def own_questions(job: Run) -> list[str]:
+    """Who it is, and three titles of the training texts: the first with a short, plain name, spread over the corpus."""
+    found = [d.title for d in documents(job.corpus, "train") if re.fullmatch(r"[^\W\d_]{4,12}", d.title)]
+    picked = [found[place * (len(found) - 1) // 2] for place in range(3)] if len(found) >= 3 else found
+    return ["Who are you?", *(f"What is {title}?" for title in dict.fromkeys(picked))]
+
+
+def reply_to(opened: OpenedModel, questions: Sequence[str]) -> list[str]:
+    """Greedy replies with a mild repetition penalty, which keeps small models out of loops."""
+    room = opened.model.config.context * 3 // 4
+
+    def ask(question: str) -> list[dict[str, str]]:
+        """The question, cut where it would leave no room for an answer."""
+        while len(question) > 8 and len(opened.chat_ids([{"role": "user", "content": question}])) > room:
+            question = question[: len(question) * 3 // 4]
+        return [{"role": "user", "content": question}]
+
+    return opened.chat_batch([ask(question) for question in questions], max_tokens=96, repetition_penalty=1.1)
+
+
+def pretrain(
+    sources: Sequence[str] = (DEFAULT_CORPUS,),
+    *,
+    steps: int | None = None,
+    minutes: float = 5.0,
+    out: Path | None = None,
+    shape: str = "modern",
+    layers: int = 4,
+    width: int = 192,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Only the base model. With ``steps`` nothing depends on a clock: equal calls on one machine give equal weights,
+    and ``sha256`` of the weights shows it. Without, ``minutes`` decides as in :func:`run`."""
+    began = time.perf_counter()
+    show = progress or Progress()
+    check_options(minutes, shape, seed)
+    if layers < 1 or width < 32 or width % 32:
+        raise GlaswerkError(f"--layers {layers} --width {width}: at least 1 layer, and a width in multiples of 32")
+    if steps is not None and steps < 1:
+        raise GlaswerkError(f"--steps {steps} trains nothing: give at least 1")
+    runtime.deterministic()
+    runtime.seed_everything(seed)
+    job = open_run(sources, out or default_out(sources), seed=seed, minutes=minutes, shape=shape, show=show)
+    with job.lock(), unstarted_is_removed(job):
+        corpus = read_corpus(job, sources, seed, False, show)
+        tokenizer = learn_tokenizer(job, corpus, show)
+        if steps is not None and "plan" not in job.data:
+            job.data["plan"] = planning.fixed_plan(
+                steps=steps, shape=shape, vocabulary=tokenizer.vocabulary_size, layers=layers, width=width,
+                unique_tokens=len(Packed(job.corpus).train), machine=planning.measure_machine(training=False),
+            )  # fmt: skip
+            job.save()
+        plan = make_plan(job, minutes, shape, began, show, sft_share=0.0)
+        if steps is not None and plan["base"]["steps"] != steps:
+            raise GlaswerkError(f"{job.path} was planned for {plan['base']['steps']} steps: choose another --out")
+        sizes = plan["model"]["layers"], plan["model"]["width"]
+        if steps is not None and sizes != (layers, width):
+            raise GlaswerkError(f"{job.path} has {sizes[0]} layers of {sizes[1]}: give these, or choose another --out")
+        train_base(job, tokenizer, plan, show)
+    return stage_report(job, "base", began)
+
+
+def sft(
+    folder: Path, *, chats: Sequence[Path] = (), steps: int | None = None, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Only the assistant, from a run's base model: on conversations from its corpus and on ``chats``.
+
+    ``steps`` defaults to what the run's plan says, or two passes over the conversations.
+    """
+    began = time.perf_counter()
+    show = progress or Progress()
+    if steps is not None and steps < 1:
+        raise GlaswerkError(f"--steps {steps} trains nothing: give at least 1")
+    job = Run(folder)
+    if job.finished("sft"):
+        raise GlaswerkError(f"{folder} has an assistant already: delete {folder / 'sft'} to train it anew")
+    if not job.finished("base"):
+        raise GlaswerkError(
+            f"{folder} has no finished base model yet: `glaswerk pretrain --out {folder}` goes on with it"
+        )
+    conversations = [messages for file in chats for messages in load_chats(file)]
+    runtime.deterministic()
+    runtime.seed_everything(job.data["seed"])
+    with job.lock():
+        if steps is not None or "sft" not in job.data["plan"]:
+            base = job.data["plan"]["base"]
+            job.data["plan"]["sft"] = planning.sft_plan(
+                base, steps or planning.two_passes(base, Packed(job.corpus).info)
+            )
+            job.save()
+        tokenizer = load_tokenizer(str(job.tokenizer))
+        train_assistant(
+            job, tokenizer, job.data["plan"], load_model(job.stage("base")).to(runtime.device()), conversations, show
+        )
+    return stage_report(job, "sft", began)
+
+
+def stage_report(job: Run, name: str, began: float) -> dict[str, Any]:
+    """One finished stage as plain JSON, with the SHA-256 of its weights."""
+    weights = (job.stage(name) / "model.safetensors").read_bytes()
+    return {
+        "run": str(job.path),
+        "stage": name,
+        **job.data["stages"][name],
+        "sha256": hashlib.sha256(weights).hexdigest(),
+        "whole_seconds": round(time.perf_counter() - began, 1),
+    }
+
+
+__all__ = ["DEFAULT_CORPUS", "default_out", "pretrain", "run", "sft"]

@@ -1,0 +1,105 @@
+"""What this machine offers: device, threads, seeds, determinism, a compiler, and its measured peaks.
+
+No side effects on import. Left out: anything about models.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+
+import torch
+
+from glaswerk.home import subfolder
+
+
+def device() -> torch.device:
+    """The best device there is: CUDA, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def seed_everything(seed: int) -> None:
+    """Seed torch on every device. (NumPy generators are passed around explicitly.)"""
+    torch.manual_seed(seed)
+
+
+def deterministic(on: bool = True) -> None:
+    """Make equal inputs give equal bits (same machine, threads and versions); costs about 10 % in training."""
+    if on:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(on, warn_only=False)
+    # filling every uninitialised buffer is a debugging aid that costs a pass over memory, not a source of equal bits
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def threads() -> int:
+    """How many CPU threads torch computes with."""
+    return torch.get_num_threads()
+
+
+def compiler() -> str | None:
+    """The C++ compiler that ``torch.compile`` would use on the CPU, or None."""
+    named = os.environ.get("CXX")
+    if named:
+        return shutil.which(named)
+    return shutil.which("g++") or shutil.which("clang++")
+
+
+def can_compile() -> bool:
+    """Whether ``torch.compile`` can work here; sets its on-disk cache to the home folder.
+
+    ``GLASWERK_COMPILE=0`` switches compilation off.
+    """
+    if os.environ.get("GLASWERK_COMPILE", "1") == "0":
+        return False
+    if device().type == "cpu" and compiler() is None:
+        return False
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(subfolder("compiled")))
+    return True
+
+
+def why_not_compiled() -> str:
+    """The reason, where :func:`can_compile` says no."""
+    return "GLASWERK_COMPILE=0 says so" if os.environ.get("GLASWERK_COMPILE") == "0" else "there is no C++ compiler"
+
+
+def gemm_peak(dtype: torch.dtype, seconds: float = 0.3, size: int = 1024) -> float:
+    """Measured peak of a square matrix product in FLOP/s: the best of repeated products over ``seconds``."""
+    where = device()
+    a = torch.randn(size, size, device=where).to(dtype)
+    b = torch.randn(size, size, device=where).to(dtype)
+    best = 0.0
+    for _ in range(2):
+        a @ b
+    _wait()
+    stop = time.perf_counter() + seconds
+    while time.perf_counter() < stop:
+        began = time.perf_counter()
+        a @ b
+        _wait()
+        best = max(best, 2.0 * size**3 / (time.perf_counter() - began))
+    return best
+
+
+def read_bandwidth(seconds: float = 0.3, megabytes: int = 256) -> float:
+    """Measured memory-read bandwidth in bytes/s: the best sum over an array larger than the caches."""
+    data = torch.ones(megabytes * 1024 * 1024 // 4, device=device())
+    best = 0.0
+    stop = time.perf_counter() + seconds
+    while time.perf_counter() < stop:
+        began = time.perf_counter()
+        data.sum()
+        _wait()
+        best = max(best, data.numel() * 4 / (time.perf_counter() - began))
+    return best
+
+
+def fast_dtype() -> torch.dtype:
+    """bf16 where its matrix products are measured to be at least 1.5x as fast as fp32, else fp32."""
+    return torch.bfloat16 if gemm_peak(torch.bfloat16, 0.1) > 1.5 * gemm_peak(torch.float32, 0.1) else torch.float32
+
+
+def _wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()

@@ -1,0 +1,95 @@
+"""Tokenizers by name or place, and the two files they are saved in.
+
+Left out: what stands in ``tokenizer.json`` (``huggingface.py``) and the rank files of OpenAI
+(``published.py``).
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from glaswerk.errors import GlaswerkError
+from glaswerk.home import write_json, write_text
+from glaswerk.tokenizer.chat import CHATML
+from glaswerk.tokenizer.huggingface import from_json
+from glaswerk.tokenizer.interface import Tokenizer
+from glaswerk.tokenizer.published import PUBLISHED, load_published
+
+#: a larger tokenizer.json is not read (the largest known one has 33 MB)
+LARGEST_FILE = 200_000_000
+
+
+def load(source: str | Path) -> Tokenizer:
+    """A tokenizer: ``gpt2``, ``cl100k`` or ``o200k`` (once pulled), a folder with ``tokenizer.json``, or such
+    a file.
+
+    A run's folder works too (its ``tokenizer/`` is meant). Raises :class:`GlaswerkError` if there is none, or
+    if the file is damaged or of a kind that is not supported.
+    """
+    if str(source) in PUBLISHED and not Path(source).exists():
+        return load_published(str(source))
+    path = Path(source)
+    for file in (path, path / "tokenizer.json", path / "tokenizer" / "tokenizer.json"):
+        if file.is_file():
+            break
+    else:
+        raise GlaswerkError(
+            f"there is no tokenizer at {path}: name a folder with tokenizer.json, or one of {', '.join(PUBLISHED)}"
+        )
+    if file.stat().st_size > LARGEST_FILE:
+        raise GlaswerkError(f"{file} has {file.stat().st_size / 1e6:,.0f} MB: that is no tokenizer.json")
+    try:
+        document = json.loads(file.read_bytes(), object_pairs_hook=_no_duplicates)
+    except _Duplicate as error:
+        raise GlaswerkError(f"{file}: the key {error.args[0][:40]!r} is there twice; the file is damaged") from error
+    except (ValueError, RecursionError) as error:
+        raise GlaswerkError(f"{file} is not valid JSON ({str(error)[:80]}): the file is damaged") from error
+    except OSError as error:
+        raise GlaswerkError(f"cannot read {file}: {error.strerror or error}") from error
+    try:
+        return from_json(document)
+    except GlaswerkError as error:
+        raise GlaswerkError(f"{file}: {str(error).removeprefix('tokenizer.json: ')}") from error
+
+
+def save(tokenizer: Tokenizer, folder: Path) -> None:
+    """Write ``tokenizer.json`` and ``tokenizer_config.json`` into ``folder``, each crash-safely."""
+    document = tokenizer.as_json()
+    write_text(folder / "tokenizer.json", json.dumps(document, ensure_ascii=False, indent=1) + "\n")
+    write_json(folder / "tokenizer_config.json", config(tokenizer))
+
+
+def config(tokenizer: Tokenizer) -> dict[str, Any]:
+    """``tokenizer_config.json``. The class is named because transformers else takes the model's usual one,
+    whose splitting differs; cleaning up spaces after decoding is off because it changes text."""
+    said: dict[str, Any] = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "clean_up_tokenization_spaces": False,
+        "model_max_length": 1_000_000_000,
+    }
+    if tokenizer.special:
+        names = {number: name for name, number in tokenizer.special.items()}
+        with suppress(GlaswerkError):  # a vocabulary without an end is saved without one
+            end = names[tokenizer.end_id]
+            said |= {"eos_token": end, "pad_token": end}
+        if {"<|im_start|>", "<|im_end|>"} <= tokenizer.special.keys():
+            said["chat_template"] = CHATML
+    return said
+
+
+class _Duplicate(ValueError):
+    """A key that occurs twice in one JSON object."""
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise _Duplicate(key)
+            seen.add(key)
+    return found
