@@ -22,6 +22,7 @@ from glaswerk.model.count import flops_per_token, parameters_count
 from glaswerk.model.mlp import MLP, Linear
 from glaswerk.model.norm import make_norm
 from glaswerk.model.position import Rotary
+from glaswerk.model.quantize import QuantizedLinear
 from glaswerk.model.taps import Taps, tap
 
 
@@ -73,6 +74,7 @@ class Decoder(nn.Module):
         self.config = config
         self.compute_dtype: torch.dtype | None = None
         self.attention_path = "auto"
+        self.embedding: nn.Parameter | QuantizedLinear
         self.embedding = nn.Parameter(torch.empty(config.vocabulary_size, config.width))
         learned = config.positions == "learned"
         self.position = nn.Parameter(torch.empty(config.context, config.width)) if learned else None
@@ -126,7 +128,7 @@ class Decoder(nn.Module):
             positions = (torch.arange(start, start + T, device=ids_BT.device) - pad[:, None]).clamp_min(0)
         mask_BTS = attention_mask(start, T, pad, ids_BT.device)
 
-        x_BTC = F.embedding(tap(taps, "tokens", ids_BT), self.embedding)
+        x_BTC = self.embed(tap(taps, "tokens", ids_BT))
         if self.compute_dtype is not None:
             x_BTC = x_BTC.to(self.compute_dtype)
         x_BTC = tap(taps, "embeddings", x_BTC)
@@ -146,13 +148,28 @@ class Decoder(nn.Module):
             cache.length += T
         return tap(taps, "norm", self.norm(x_BTC))
 
+    def embed(self, ids_BT: Tensor) -> Tensor:
+        """The vectors of the tokens, ``[B, T, C]``."""
+        if isinstance(self.embedding, QuantizedLinear):
+            return self.embedding.rows(ids_BT)
+        return F.embedding(ids_BT, self.embedding)
+
     def head(self, x_BTC: Tensor) -> Tensor:
         """Logits ``[..., V]`` of hidden vectors ``[..., C]``: a dot product with every token's vector."""
         if self.unembedding is not None:
             return self.unembedding(x_BTC)
+        if isinstance(self.embedding, QuantizedLinear):
+            return self.embedding(x_BTC)
         return F.linear(x_BTC, self.embedding.to(x_BTC.dtype))
 
     # ------------------------------------------------------------------ weights
+    def set_embedding(self, table: nn.Parameter | QuantizedLinear) -> None:
+        """Put another embedding in place: where head and embedding are tied, both read it."""
+        if table.shape != self.embedding.shape:
+            raise GlaswerkError(f"the embedding must be {list(self.embedding.shape)}, not {list(table.shape)}")
+        del self.embedding
+        self.embedding = table
+
     @torch.no_grad()
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draw all weights anew; the same generator seed gives the same weights.
