@@ -22,10 +22,12 @@ ALLOWED: dict[str, set[str]] = {
     "home": BASE,
     "runtime": BASE | {"home"},
     "run": BASE | {"home"},
-    "pull": BASE | {"home"},
+    "hub": BASE | {"home"},
+    "pull": BASE | {"home", "hub"},
+    "formats": BASE | {"home"},
     "corpora": BASE | {"home", "pull"},
-    "tokenizer": BASE | {"home", "pull", "corpora"},
-    "model": BASE | {"home", "runtime", "run", "pull", "tokenizer"},
+    "tokenizer": BASE | {"home", "pull", "formats", "corpora"},
+    "model": BASE | {"home", "runtime", "run", "pull", "formats", "tokenizer"},
     "generate": BASE | {"home", "runtime", "run", "pull", "tokenizer", "model"},
     "train": BASE | {"home", "runtime", "run", "pull", "corpora", "tokenizer", "model"},
     "lens": BASE | {"home", "runtime", "run", "pull", "corpora", "tokenizer", "model", "generate", "train"},
@@ -43,7 +45,7 @@ ALLOWED["__main__"] = {"cli"}
 ALLOWED["__init__"] = set(ALLOWED)  # the front door names modules as text and imports them on first use
 
 #: rooms that never touch torch, not even lazily
-NO_TORCH = ("errors", "progress", "home", "run", "pull", "corpora", "tokenizer")
+NO_TORCH = ("errors", "progress", "home", "run", "hub", "pull", "formats", "corpora", "tokenizer")
 #: packages that bring torch with them
 BRINGS_TORCH = {"torch", "transformers", "accelerate", "torchvision", "torchaudio"}
 

@@ -1,0 +1,1 @@
+"""Files that hold weights, read and written byte by byte: bounds-checked, memory-mapped, without torch."""
