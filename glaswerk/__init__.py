@@ -16,12 +16,15 @@ _EXPORTS = {
     "GlaswerkError": "glaswerk.errors",
     "OpenedModel": "glaswerk.opened",
     "Run": "glaswerk.run",
+    "Step": "glaswerk.lens.trace",
+    "Trace": "glaswerk.lens.trace",
     "load": "glaswerk.opened",
 }
-__all__ = ["GlaswerkError", "OpenedModel", "Run", "__version__", "load"]
+__all__ = ["GlaswerkError", "OpenedModel", "Run", "Step", "Trace", "__version__", "load"]
 
 if TYPE_CHECKING:
     from glaswerk.errors import GlaswerkError
+    from glaswerk.lens.trace import Step, Trace
     from glaswerk.opened import OpenedModel, load
     from glaswerk.run import Run
 

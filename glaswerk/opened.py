@@ -16,7 +16,9 @@ from glaswerk import generate
 from glaswerk.errors import GlaswerkError
 from glaswerk.generate import Generated, Piece, SamplingOptions
 from glaswerk.home import read_json
+from glaswerk.lens.trace import Trace, trace
 from glaswerk.model.decoder import Decoder
+from glaswerk.model.taps import Taps
 from glaswerk.model.weights import load_model
 from glaswerk.run import Run
 from glaswerk.tokenizer import Tokenizer, render_chat
@@ -84,6 +86,13 @@ class OpenedModel:
     def prompt_ids(self, prompt: str) -> list[int]:
         """The prompt's tokens; an empty prompt is the end of the document before, where any text may begin."""
         return self.tokenizer.encode(prompt) or [self.tokenizer.end_id]
+
+    # ------------------------------------------------------------------ the inside
+    def trace(self, prompt: str | Sequence[int], *, edit: Taps | None = None) -> Trace:
+        """Every value that ``prompt`` (a text, or token ids) causes, in order; ``edit(name, value)`` may replace
+        some on the way. See :func:`glaswerk.lens.trace.trace`.
+        """
+        return trace(self.model, self.tokenizer, prompt, name=self.origin.name, edit=edit)
 
     # ------------------------------------------------------------------ conversation
     @property

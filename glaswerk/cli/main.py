@@ -15,6 +15,7 @@ VERBS = {
     "run": "the main job: raw text -> tokenizer -> base model -> assistant -> answers",
     "chat": "talk to a model in the terminal",
     "generate": "continue a prompt",
+    "trace": "follow a prompt through the model: every value, every head, and where it comes from",
     "pull": "fetch a corpus, vocabulary, benchmark or model; hash-checked",
     "corpus": "look at texts the way a run reads them: counts, lengths, what is dropped and why",
     "tokenizer": "train, encode, decode, compare",

@@ -225,25 +225,14 @@ def chips(tokens: Iterable[bytes], colour: bool) -> Text:
     """Tokens as chips, in two shades that take turns; without colour, a bar between them."""
     from rich.text import Text
 
+    from glaswerk.tokenizer.chip import chip
+
     shown = Text()
     for place, token in enumerate(tokens):
         if not colour and place:
             shown.append("|")
-        shown.append(visible(token), style=CHIPS[place % 2] if colour else "")
+        shown.append(chip(token), style=CHIPS[place % 2] if colour else "")
     return shown
-
-
-def visible(token: bytes) -> str:
-    """A token for the eye: spaces as ·, line ends as ⏎, tabs as ⇥, what is no character as hex."""
-    try:
-        text = token.decode()
-    except UnicodeDecodeError:
-        return " ".join(f"{value:02x}" for value in token)
-    marks = {" ": "·", "\n": "⏎", "\r": "␍", "\t": "⇥"}
-    return "".join(
-        marks.get(character) or (character if character.isprintable() else f"<{ord(character):02x}>")
-        for character in text
-    )
 
 
 def as_text(token: bytes) -> str:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from glaswerk.cli.main import dispatch
-from glaswerk.cli.tokenizer import visible
 from glaswerk.tokenizer import load
+from glaswerk.tokenizer.chip import chip
 from tests.tokenizer.conftest import TEXTS
 
 
@@ -79,6 +79,6 @@ def test_bad_input_is_one_clear_line(
 
 
 def test_tokens_for_the_eye() -> None:
-    assert visible(b" a\n\t\r") == "·a⏎⇥␍"
-    assert visible(b"\xe2\x82") == "e2 82" and visible("€".encode()) == "€"
-    assert visible(b"\x00") == "<00>"
+    assert chip(b" a\n\t\r") == "·a⏎⇥␍"
+    assert chip(b"\xe2\x82") == "e2 82" and chip("€".encode()) == "€"
+    assert chip(b"\x00") == "<00>" and chip("\u202e".encode()) == "<202e>"
