@@ -164,6 +164,10 @@ def load(model: str | Path, dtype: str = "fp32") -> OpenedModel:
 
 def find(model: str | Path) -> Origin:
     """The folder that MODEL means. Raises :class:`GlaswerkError` that lists what was tried."""
+    if str(model).startswith("hf:"):
+        from glaswerk.pull import path as pulled_path
+
+        return Origin(pulled_path(str(model)))
     path = Path(model)
     places = [path] if len(path.parts) > 1 or path.is_absolute() else [path, Path("runs") / path]
     for place in places:

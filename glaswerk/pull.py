@@ -28,6 +28,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from glaswerk import hub
 from glaswerk.errors import GlaswerkError
 from glaswerk.home import explain, home, make_folder, sync_folder, write_json
 from glaswerk.progress import Progress
@@ -316,11 +317,15 @@ def entry(name: str) -> Entry:
 
 def is_pulled(name: str) -> bool:
     """Whether ``name`` lies complete in the home folder, at the pinned version."""
+    if hub.is_name(name):
+        return hub.is_pulled(name)
     return _complete(_folder(name), entry(name))
 
 
 def path(name: str) -> Path:
     """The folder of something pulled; raises :class:`GlaswerkError` that says how to pull it."""
+    if hub.is_name(name):
+        return hub.path(name)
     if not is_pulled(name):
         raise GlaswerkError(f"{name} is not on this machine yet; run `glaswerk pull {name}`")
     return _folder(name)
@@ -336,8 +341,11 @@ def pull(name: str, progress: Progress | None = None) -> Path:
 
     Download, hash check and unpacking happen in a temporary folder that is renamed at the end, so that an
     interruption leaves nothing half-written. Raises :class:`GlaswerkError` for an unknown name, no network,
-    another hash than the pinned one, an unsafe archive, or a full disk.
+    another hash than the pinned one, an unsafe archive, or a full disk. ``hf:ORG/NAME`` is a model on the
+    Hugging Face hub (``hub.py``).
     """
+    if hub.is_name(name):
+        return hub.pull(name, progress)
     wanted, progress = entry(name), progress or Progress()
     folder = _folder(name)
     if _complete(folder, wanted):

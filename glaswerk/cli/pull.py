@@ -13,14 +13,17 @@ app = typer.Typer(add_completion=False)
 def pull(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="What to fetch, for example: wikipedia-en gpt2", metavar="NAME..."),
+        typer.Argument(help="What to fetch, for example: wikipedia-en gpt2 hf:ORG/NAME@REVISION", metavar="NAME..."),
     ] = None,
     listing: Annotated[
         bool, typer.Option("--list", help="Show everything there is, and what is already here.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Fetch a corpus, vocabulary, benchmark or model by name, checked against its pinned sha256."""
+    """Fetch a corpus, vocabulary, benchmark or model by name, checked against its pinned sha256; or a model of the
+    Hugging Face hub (hf:ORG/NAME).
+    """
+    from glaswerk import hub
     from glaswerk import pull as room
     from glaswerk.cli.terminal import TerminalProgress, console, print_json
 
@@ -32,7 +35,7 @@ def pull(
             _show(entries)
         return
     for name in names:
-        room.entry(name)  # a wrong name is found before the first download starts
+        hub.parse(name) if hub.is_name(name) else room.entry(name)  # wrong names are found before the first download
     pulled = []
     for name in dict.fromkeys(names):
         here = room.is_pulled(name)
@@ -41,7 +44,8 @@ def pull(
             folder = room.pull(name, progress)
         finally:
             progress.close()
-        pulled.append({**_facts(room.entry(name)), "folder": str(folder), "was_here": here})
+        facts = {**hub.manifest(name), "kind": "model"} if hub.is_name(name) else _facts(room.entry(name))
+        pulled.append({**facts, "folder": str(folder), "was_here": here})
         if here and not as_json:
             console().print(f"{name} is already here: {folder}", soft_wrap=True)
     if as_json:
@@ -62,6 +66,8 @@ def _facts(entry: Any) -> dict[str, Any]:
 
 def _next(entry: dict[str, Any]) -> str:
     name = entry["name"]
+    if "commit" in entry:  # from the hub, which does not say whether it is a base model or an assistant
+        return f"glaswerk generate {name} 'Once upon a time'"
     return {
         "corpus": f"glaswerk run {name}",
         "vocabulary": f"glaswerk tokenizer encode 'Hello' --tokenizer {name}",
