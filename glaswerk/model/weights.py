@@ -1,18 +1,17 @@
-"""Weights on disk: Hugging Face model folders, both ways.
+"""Weights on disk: any model file or folder into a decoder, and Hugging Face model folders written.
 
 A folder is ``config.json`` + ``model.safetensors`` (or shards listed in ``model.safetensors.index.json``).
-One table, :func:`layout`, says which tensors of the file stand in which rows of which parameter; loading and
-saving both follow it. Everything is checked against the headers before memory is set aside. Pickles
-(``pytorch_model.bin``) are never opened.
+Loading and saving follow one table (``layout.py``). Everything is checked against the headers before memory is
+set aside. Pickles (``pytorch_model.bin``) are never opened.
 
-Left out: GGUF; the tokenizer's own files (``glaswerk/tokenizer``).
+Left out: what is special to GGUF files (``gguf.py``); the tokenizer's own files (``glaswerk/tokenizer``).
 """
 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,18 +20,21 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from glaswerk.errors import GlaswerkError
+from glaswerk.formats.safetensors import SafetensorsFile
 from glaswerk.home import explain, make_folder, read_json, replacing, write_json, write_text
 from glaswerk.model.config import ModelConfig
 from glaswerk.model.decoder import Decoder
+from glaswerk.model.layout import Part, layout
 from glaswerk.model.mlp import Linear
-from glaswerk.model.quantize import QuantizedLinear, quantize_linear
-from glaswerk.model.safetensors import SafetensorsFile
+from glaswerk.model.quantize import QuantizedLinear
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 CONFIG = "config.json"
 #: tensors that some files hold although they follow from the configuration
 DERIVED = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
+#: what safetensors calls the dtypes that weights may have
+FLOATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
 class SavesItself(Protocol):
@@ -46,84 +48,6 @@ class SavesItself(Protocol):
     def save(self, folder: Path) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A tensor of the file: its name and shape there; ``transposed``: GPT-2 keeps its matrices as
-    [in, out]."""
-
-    name: str
-    shape: tuple[int, ...]
-    transposed: bool = False
-
-
-def layout(config: ModelConfig) -> dict[str, list[Part]]:
-    """Parameter name -> the tensors of the file whose rows it holds, in order."""
-    return gpt2_layout(config) if config.family() == "gpt2" else llama_layout(config)
-
-
-def gpt2_layout(config: ModelConfig) -> dict[str, list[Part]]:
-    """GPT-2's names: Conv1D matrices, q, k and v fused already."""
-    C, M = config.width, config.mlp_width
-    table = {
-        "embedding": [Part("transformer.wte.weight", (config.vocabulary_size, C))],
-        "position": [Part("transformer.wpe.weight", (config.context, C))],
-    }
-    for layer in range(config.layers):
-        ours, theirs = f"blocks.{layer}.", f"transformer.h.{layer}."
-        for our, their in (("attention_norm", "ln_1"), ("mlp_norm", "ln_2")):
-            for kind in ("weight", "bias"):
-                table[f"{ours}{our}.{kind}"] = [Part(f"{theirs}{their}.{kind}", (C,))]
-        for our, their, inputs, outputs in (
-            ("attention.qkv", "attn.c_attn", C, 3 * C),
-            ("attention.output", "attn.c_proj", C, C),
-            ("mlp.up", "mlp.c_fc", C, M),
-            ("mlp.down", "mlp.c_proj", M, C),
-        ):
-            table[f"{ours}{our}.weight"] = [Part(f"{theirs}{their}.weight", (inputs, outputs), transposed=True)]
-            table[f"{ours}{our}.bias"] = [Part(f"{theirs}{their}.bias", (outputs,))]
-    table["norm.weight"] = [Part("transformer.ln_f.weight", (C,))]
-    table["norm.bias"] = [Part("transformer.ln_f.bias", (C,))]
-    if not config.tied:
-        table["unembedding.weight"] = [Part("lm_head.weight", (config.vocabulary_size, C))]
-    return table
-
-
-def llama_layout(config: ModelConfig) -> dict[str, list[Part]]:
-    """The names of Llama, Qwen2 and Qwen3: q, k, v and gate, up are matrices of their own."""
-    C, D, M = config.width, config.head_width, config.mlp_width
-    queries, keys = config.heads * D, config.kv_heads * D
-    table = {"embedding": [Part("model.embed_tokens.weight", (config.vocabulary_size, C))]}
-    for layer in range(config.layers):
-        ours, theirs = f"blocks.{layer}.", f"model.layers.{layer}."
-
-        def matrix(
-            our: str,
-            parts: list[tuple[str, int]],
-            inputs: int,
-            bias: bool,
-            ours: str = ours,
-            theirs: str = theirs,
-        ) -> None:
-            table[f"{ours}{our}.weight"] = [Part(f"{theirs}{name}.weight", (rows, inputs)) for name, rows in parts]
-            if bias:
-                table[f"{ours}{our}.bias"] = [Part(f"{theirs}{name}.bias", (rows,)) for name, rows in parts]
-
-        table[f"{ours}attention_norm.weight"] = [Part(f"{theirs}input_layernorm.weight", (C,))]
-        table[f"{ours}mlp_norm.weight"] = [Part(f"{theirs}post_attention_layernorm.weight", (C,))]
-        qkv = [("self_attn.q_proj", queries), ("self_attn.k_proj", keys), ("self_attn.v_proj", keys)]
-        matrix("attention.qkv", qkv, C, config.attention_bias)
-        matrix("attention.output", [("self_attn.o_proj", C)], queries, config.output_bias)
-        if config.qk_norm:
-            table[f"{ours}attention.q_norm.weight"] = [Part(f"{theirs}self_attn.q_norm.weight", (D,))]
-            table[f"{ours}attention.k_norm.weight"] = [Part(f"{theirs}self_attn.k_norm.weight", (D,))]
-        matrix("mlp.up", [("mlp.gate_proj", M), ("mlp.up_proj", M)], C, config.mlp_bias)
-        matrix("mlp.down", [("mlp.down_proj", C)], M, config.mlp_bias)
-    table["norm.weight"] = [Part("model.norm.weight", (C,))]
-    if not config.tied:
-        table["unembedding.weight"] = [Part("lm_head.weight", (config.vocabulary_size, C))]
-    return table
-
-
 # ---------------------------------------------------------------------------------------------- loading
 def load_config(folder: Path) -> ModelConfig:
     """The configuration of a model folder; errors name the folder and the key."""
@@ -133,40 +57,96 @@ def load_config(folder: Path) -> ModelConfig:
         raise GlaswerkError(str(error).replace("config.json:", f"{folder / CONFIG}:", 1)) from error
 
 
-def load_model(folder: Path, dtype: torch.dtype = torch.float32, bits: int | None = None) -> Decoder:
-    """The model in ``folder``, weights in ``dtype``, in evaluation mode. ``bits`` (8 or 4) quantizes the
-    matrices of the blocks while they are read.
+class Source(Protocol):
+    """Where weights come from: a folder or a GGUF file."""
+
+    config: ModelConfig
+
+    def check(self, table: dict[str, list[Part]]) -> None:
+        """Raise :class:`GlaswerkError` unless every tensor is there with its shape, and none is left over."""
+
+    def assemble(self, parts: list[Part], shape: torch.Size, dtype: torch.dtype) -> Tensor:
+        """One parameter from its parts."""
+
+    def blocks(self, parts: list[Part]) -> tuple[str, Tensor] | None:
+        """The parts as they are, where all are in one and the same block format: its name, and the rows' bytes."""
+
+    def quantized(self, parts: list[Part]) -> bool:
+        """Whether a part is not stored as plain floating-point numbers."""
+
+
+def open_source(path: Path) -> Source:
+    """A folder's or GGUF file's configuration and weights, nothing of them read yet."""
+    if path.is_file():
+        from glaswerk.model.gguf import GGUFSource
+
+        return GGUFSource(path)
+    return FolderSource(path)
+
+
+def load_model(
+    path: Path, dtype: torch.dtype = torch.float32, bits: int | None = None, *, keep_blocks: bool = False
+) -> Decoder:
+    """The model in the folder or GGUF file ``path``, weights in ``dtype``, in evaluation mode.
+
+    ``bits`` (8 or 4) quantizes matrices while they are read: those of the blocks to so many bits, embedding and
+    head to 8. ``keep_blocks``: what a GGUF file holds in blocks stays in blocks; formats without a product of their
+    own become Q8_0. Either way no block is unpacked and packed again where it already is of the wanted kind.
 
     Memory stays near the weights kept: the file is mapped, copied tensor by tensor and let go. Raises
     :class:`GlaswerkError` that names the file and tensor where something is missing, cut short or of another
     shape.
     """
-    folder = Path(folder)
-    config = load_config(folder)
-    source = Source(folder)
-    table = layout(config)
+    source = open_source(Path(path))
+    table = layout(source.config)
     source.check(table)
     with torch.device("meta"):
-        model = Decoder(config)
+        model = Decoder(source.config)
     for name, parts in table.items():
-        owner, attribute = model, name
-        for step in name.split(".")[:-1]:
-            owner, attribute = getattr(owner, step), attribute.partition(".")[2]
-        shape = getattr(owner, attribute).shape
-        value = source.assemble(parts, shape, dtype)
+        owner_name, _, attribute = name.rpartition(".")
+        owner = model.get_submodule(owner_name)
+        matrix = attribute == "weight" and isinstance(owner, Linear)
+        wanted = bits if matrix and name.startswith("blocks.") else bits and 8
+        if matrix or name == "embedding":
+            bias = owner.bias if isinstance(owner, Linear) else None
+            packed = pack(source, parts, getattr(owner, attribute).shape, dtype, wanted, keep_blocks, bias)
+            if packed is not None and matrix:
+                parent, _, child = owner_name.rpartition(".")
+                setattr(model.get_submodule(parent), child, packed)
+                continue
+            if packed is not None:
+                model.set_embedding(packed)
+                continue
+        value = source.assemble(parts, getattr(owner, attribute).shape, dtype)
         setattr(owner, attribute, nn.Parameter(value, requires_grad=dtype.is_floating_point))
-        if bits is not None and isinstance(owner, Linear) and name.startswith("blocks.") and attribute == "weight":
-            packed = quantize_linear(owner, bits)
-            parent = model.get_submodule(name.rpartition(".")[0].rpartition(".")[0])
-            setattr(parent, name.split(".")[-2], packed)
     return model.eval()
 
 
-class Source:
-    """The safetensors files of a folder as one collection of tensors."""
+def pack(
+    source: Source,
+    parts: list[Part],
+    shape: torch.Size,
+    dtype: torch.dtype,
+    bits: int | None,
+    keep_blocks: bool,
+    bias: Tensor | None,
+) -> QuantizedLinear | None:
+    """A matrix as blocks, or None where it is to stay plain."""
+    kinds = {None: ("Q8_0", "Q4_0", "Q4_1"), 8: ("Q8_0",), 4: ("Q4_0", "Q4_1")}[bits]
+    if bits is None and not (keep_blocks and source.quantized(parts)):
+        return None
+    ready = source.blocks(parts)
+    if ready is not None and ready[0] in kinds:
+        return QuantizedLinear.from_blocks(*ready, inputs=shape[1], bias=bias)
+    return QuantizedLinear.from_weight(source.assemble(parts, shape, torch.float32), bits or 8, bias)
+
+
+class FolderSource:
+    """The safetensors files of a Hugging Face folder as one collection of tensors."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.config = load_config(folder)
         self.files = [SafetensorsFile(path) for path in weight_files(folder)]
         self.where = {name: file for file in self.files for name in file}
 
@@ -195,8 +175,8 @@ class Source:
                     f"{file.path}: tensor {name!r} has the shape {list(entry.shape)}, "
                     f"config.json asks for {list(part.shape)}"
                 )
-            if not entry.dtype.is_floating_point:
-                raise GlaswerkError(f"{file.path}: tensor {name!r} holds {entry.dtype}, not floating-point")
+            if entry.dtype not in FLOATS:
+                raise GlaswerkError(f"{file.path}: tensor {name!r} holds {entry.dtype} numbers, not floating-point")
             used.add(name)
         tied_copy = () if "unembedding.weight" in table else ("lm_head.weight",)
         for name in self.where:
@@ -213,13 +193,32 @@ class Source:
             found = self.find(part.name)
             assert found is not None  # check() saw it
             file, name = found
-            tensor = file.read(name)
+            tensor = view(file, name)
             tensor = tensor.t() if part.transposed else tensor
             value[row : row + tensor.shape[0]].copy_(tensor)
             row += tensor.shape[0]
             del tensor
             file.release(name)
         return value
+
+    def blocks(self, parts: list[Part]) -> tuple[str, Tensor] | None:
+        """None: safetensors files hold plain numbers."""
+        return None
+
+    def quantized(self, parts: list[Part]) -> bool:
+        """False, likewise."""
+        return False
+
+
+def view(file: SafetensorsFile, name: str) -> Tensor:
+    """A tensor over the mapped file: read it before it is released, never write to it."""
+    entry = file.entries[name]
+    dtype, raw = FLOATS[entry.dtype], file.raw(name)
+    # a stranger's file may be unaligned, which torch's kernels do not expect: copy those few
+    raw = raw.copy() if entry.start % dtype.itemsize else raw
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns that the map is read-only, which is what we want
+        return torch.from_numpy(raw).view(dtype).view(entry.shape)
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -14,9 +14,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from glaswerk.errors import GlaswerkError
+from glaswerk.formats.safetensors import SafetensorsFile
 from glaswerk.model import Decoder, ModelConfig
-from glaswerk.model.safetensors import SafetensorsFile
-from glaswerk.model.weights import load_model, save_model
+from glaswerk.model.weights import load_model, save_model, view
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_missing_cut_foreign_and_misshapen_weights(folder: Path) -> None:
             {**tensors, name: tensors[name][:-1].contiguous()},
             r"has the shape \[95, 32\], config.json asks for \[96, 32\]",
         ),
-        ({**tensors, name: tensors[name].to(torch.int32)}, "int32"),
+        ({**tensors, name: tensors[name].to(torch.int32)}, "I32 numbers"),
         ({**tensors, "model.layers.7.extra": torch.ones(1)}, "has no place"),
     ):
         save_file(broken, weights)
@@ -195,7 +195,7 @@ def test_an_unaligned_file_is_read_right(tmp_path: Path) -> None:
     header = json.dumps({"a": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}}).encode()
     for padding in range(4):
         path.write_bytes(one(header + b" " * padding, value.numpy().tobytes()))
-        assert torch.equal(SafetensorsFile(path).read("a"), value)
+        assert torch.equal(view(SafetensorsFile(path), "a"), value)
 
 
 def test_an_interrupted_save_does_not_open_as_a_mixture(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,8 @@
 
 A file is: 8 bytes length of the header, the header (JSON: name -> dtype, shape, start and end of its bytes),
 the bytes. Everything in the header is checked before a byte is used, so a truncated or hostile file is one
-clear line, never a crash. Pages that were read are handed back to the system at once, so reading costs no
-second copy in memory. Writing is left to the safetensors package.
+clear line, never a crash. Pages that were read can be handed back to the system, so reading costs no second
+copy in memory. Left out: writing (the safetensors package does it), and what the numbers mean to torch.
 """
 
 from __future__ import annotations
@@ -11,48 +11,36 @@ from __future__ import annotations
 import json
 import math
 import mmap
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from glaswerk.errors import GlaswerkError
 
 #: the largest header that is read; the format's own library has the same limit
 HEADER_LIMIT = 100_000_000
 
-DTYPES = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "I64": torch.int64,
-    "I32": torch.int32,
-    "I16": torch.int16,
-    "I8": torch.int8,
-    "U8": torch.uint8,
-    "BOOL": torch.bool,
-}
+#: the dtypes that are read, and the bytes of one number
+DTYPES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One tensor of a file: its dtype, its shape, and where its bytes are, counted from the start of the
-    file.
+    """One tensor of a file: its dtype's name in the file, its shape, and where its bytes are, counted from the
+    start of the file.
     """
 
-    dtype: torch.dtype
+    dtype: str
     shape: tuple[int, ...]
     start: int
     end: int
 
 
 class SafetensorsFile:
-    """An open file: ``entries`` by name, and :meth:`read`. Raises :class:`GlaswerkError` where the file is
+    """An open file: ``entries`` by name, and :meth:`raw`. Raises :class:`GlaswerkError` where the file is
     broken.
     """
 
@@ -107,8 +95,7 @@ class SafetensorsFile:
         if not isinstance(value, dict):
             raise self.broken(f"tensor {shown!r} is not described by an object")
         kind = value.get("dtype")
-        dtype = DTYPES.get(kind) if isinstance(kind, str) else None
-        if dtype is None:
+        if not isinstance(kind, str) or kind not in DTYPES:
             raise GlaswerkError(f"{self.path}: tensor {shown!r} has the unsupported dtype {str(kind)[:20]!r}")
         shape: list[int] = value.get("shape", [-1])
         offsets: list[int] = value.get("data_offsets", [])
@@ -117,22 +104,14 @@ class SafetensorsFile:
         start, end = base + offsets[0], base + offsets[1]
         if start > end or end > size:
             raise self.broken(f"tensor {shown!r} should end at byte {end} and the file has {size}: it is cut short")
-        if math.prod(shape) * dtype.itemsize != end - start:
+        if math.prod(shape) * DTYPES[kind] != end - start:
             raise self.broken(f"tensor {shown!r} of shape {shape} does not fit its {end - start} bytes")
-        return Entry(dtype, tuple(shape), start, end)
+        return Entry(kind, tuple(shape), start, end)
 
-    def read(self, name: str) -> Tensor:
-        """The tensor as a view of the mapped file: read it before :meth:`release`, never write to it."""
+    def raw(self, name: str) -> np.ndarray:
+        """The tensor's bytes as they lie in the mapped file (uint8, flat, read-only)."""
         entry = self.entries[name]
-        if entry.start == entry.end:
-            return torch.empty(entry.shape, dtype=entry.dtype)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch warns that the map is read-only, which is what we want
-            view = torch.frombuffer(self.map, dtype=torch.uint8, count=entry.end - entry.start, offset=entry.start)
-        # a stranger's file may be unaligned, which torch's kernels do not expect: copy those few
-        if entry.start % entry.dtype.itemsize:
-            view = view.clone()
-        return view.view(entry.dtype).view(entry.shape)
+        return np.frombuffer(self.map, np.uint8, entry.end - entry.start, entry.start)
 
     def release(self, name: str) -> None:
         """Hand the tensor's pages back to the system; they are read from the file again if they are needed
