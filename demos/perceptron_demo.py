@@ -121,10 +121,10 @@ def tell(talk: Talk, options: argparse.Namespace) -> None:
         "  x = [1, 0] → 1:  w1 + b > 0           x = [0, 1] → 1:  w2 + b > 0",
     )
     talk.say(
-        "Die obere Zeile, addiert: w1 + w2 + 2b ≤ 0. Die untere: w1 + w2 + 2b > 0. Beides zugleich geht nicht,\n"
-        "mit keinem w und keinem b. Eine zweite Schicht von Neuronen löst es: (x1 OR x2) AND NOT (x1 AND x2).",
-        "The upper row, added up: w1 + w2 + 2b ≤ 0. The lower: w1 + w2 + 2b > 0. Both at once is impossible,\n"
-        "for every w and every b. A second layer of neurons solves it: (x1 OR x2) AND NOT (x1 AND x2).",
+        "Die obere Zeile, addiert: w1 + w2 + 2b ≤ 0. Die untere: w1 + w2 + 2b > 0. Das widerspricht sich.\n"
+        "Eine zweite Schicht von Neuronen löst es: (x1 OR x2) AND NOT (x1 AND x2).",
+        "The upper row, added up: w1 + w2 + 2b ≤ 0. The lower: w1 + w2 + 2b > 0. That cannot both be so.\n"
+        "A second layer of neurons solves it: (x1 OR x2) AND NOT (x1 AND x2).",
     )
     talk.say(
         "\nViele Neuronen in vielen Schichten, ein ganzes Sprachmodell: <bold python demos/tiny_gpt.py>",

@@ -82,9 +82,9 @@ def tell(talk: Talk, options: argparse.Namespace) -> None:
 
     talk.title("2. Query, Key, Value: drei Matrizen, jede mal x", "2. Query, key, value: three matrices, each times x")
     talk.say(
-        "Die <query Query q> sagt, was ein Wort sucht, der <key Key k>, wofür es gefunden wird,\n"
+        "Die <query Query q> sagt, was ein Wort sucht, der <key Key k>, wofür es gefunden wird, "
         "das <value Value v>, was es weitergibt.",
-        "The <query query q> says what a word looks for, the <key key k> what it is found by,\n"
+        "The <query query q> says what a word looks for, the <key key k> what it is found by, "
         "the <value value v> what it hands on.",
     )
     talk.table({"<query W_Q>": W_Q, "<key W_K>": W_K, "<value W_V>": W_V})

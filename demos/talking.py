@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,21 +29,24 @@ COLOURS = {
     "logit": ("#f58ab8", 35),
     "loss": ("#ff8f8f", 31),
 }
+ANSI = re.compile(r"\033\[[\d;]*m")
 MARKED = re.compile(rf"<({'|'.join(COLOURS)}|bold) (.+?)>(?!>)")
 
 
 class Talk:
-    """Prints, in one language. ``colours`` is 0 (none), 16 or 16 million."""
+    """Prints, in one language. ``colours``: 0 (none), 16 or 16 million; ``columns``: where lines end (0: nowhere)."""
 
-    def __init__(self, language: str, colours: int = 0) -> None:
+    def __init__(self, language: str, colours: int = 0, columns: int = 0) -> None:
         self.german = language == "de"
         self.language = language
         self.colours = colours
+        self.columns = columns
         self.begun = False
 
     def say(self, german: str, english: str | None = None) -> None:
         """Print the text of this language; one text alone is for both."""
-        print(self.paint(self.choose(german, german if english is None else english)))
+        text = self.paint(self.choose(german, german if english is None else english))
+        print("\n".join(wrap(line, self.columns) for line in text.split("\n")))
 
     def title(self, german: str, english: str) -> None:
         """A headline, with an empty line before every one but the first."""
@@ -118,15 +122,32 @@ class Talk:
 
 
 def width(cell: str) -> int:
-    """Places that a cell takes on a terminal: without its markup; wide characters and emoji take two."""
-    text = MARKED.sub(r"\2", cell)
+    """Places that a text takes on a terminal: without markup and colours; wide characters and emoji take two."""
+    text = ANSI.sub("", MARKED.sub(r"\2", cell))
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
-def colours_of_terminal() -> int:
-    if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
-        return 0
-    return 1 << 24 if os.environ.get("COLORTERM") in ("truecolor", "24bit") else 16
+def wrap(line: str, columns: int) -> str:
+    """Cut between words where the line would get too wide; what follows keeps its indent."""
+    indent = line[: len(line) - len(line.lstrip())]
+    lines = [""]
+    for at, word in enumerate(line.split(" ")):
+        longer = f"{lines[-1]} {word}" if at else word
+        if columns and width(longer) > columns and lines[-1].strip():
+            lines.append(indent + word)
+        else:
+            lines[-1] = longer
+    return "\n".join(lines)
+
+
+def terminal() -> tuple[int, int]:
+    """Colours and columns of the terminal; (0, 0) in a pipe."""
+    if not sys.stdout.isatty():
+        return 0, 0
+    columns = min(shutil.get_terminal_size().columns, 110)
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return 0, columns
+    return (1 << 24 if os.environ.get("COLORTERM") in ("truecolor", "24bit") else 16), columns
 
 
 class Parser(argparse.ArgumentParser):
@@ -156,7 +177,7 @@ def start(demo: Callable[[Talk, argparse.Namespace], None], parser: Parser) -> N
     options = parser.parse_args(tied(sys.argv[1:]))
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # where √ cannot be written, a ? stands
     try:
-        demo(Talk(options.lang, colours_of_terminal()), options)
+        demo(Talk(options.lang, *terminal()), options)
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
