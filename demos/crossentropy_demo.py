@@ -88,8 +88,10 @@ def tell(talk: Talk, options: argparse.Namespace) -> None:
 
     talk.title("4. Was sich nicht vorhersagen lässt: Entropie", "4. What cannot be predicted: entropy")
     talk.say(
-        "H = Summe von -P · log2 P über alles, was fallen kann, in Bit. Besser als H wird im Mittel keine Vorhersage.",
-        "H = the sum of -P · log2 P over all that can fall, in bits. On average no prediction gets below H.",
+        "H = Summe von -P · log2 P über alles, was fallen kann, in Bit.\n"
+        "log2 ist der Logarithmus zur Basis 2. Niedriger als H kommt im Mittel keine Vorhersage.",
+        "H = the sum of -P · log2 P over all that can fall, in bits.\n"
+        "log2 is the logarithm to base 2. On average no prediction gets below H.",
     )
     cases = (COIN, DIE)
     talk.table(

@@ -70,17 +70,19 @@ def tell(talk: Talk, options: argparse.Namespace) -> None:
     talk.title("Perzeptron: ein Neuron lernt aus Fehlern", "Perceptron: one neuron learns from its mistakes")
     talk.say(
         "Das <mlp Neuron> rechnet s = w·x + b und gibt 1 aus, wenn s über 0 liegt, sonst 0.\n"
-        "Ist die Ausgabe o falsch, dann lernt es: w = w + (y - o)·x und b = b + (y - o). Alles beginnt bei 0.",
+        "Ist die Ausgabe o nicht die richtige y, dann lernt es: w = w + (y - o)·x und b = b + (y - o).\n"
+        "Am Anfang sind die Gewichte w und der Bias b 0.",
         "The <mlp neuron> computes s = w·x + b and puts out 1 where s is above 0, otherwise 0.\n"
-        "Where its output o is wrong, it learns: w = w + (y - o)·x and b = b + (y - o). All begins at 0.",
+        "Where its output o is not the right one, y, it learns: w = w + (y - o)·x and b = b + (y - o).\n"
+        "At first the weights w and the bias b are 0.",
     )
     for number, (name, targets) in enumerate(TASKS.items(), 1):
         looks = learn(targets)
         wrong = mistakes(looks)
         talk.title(f"{number}. {name}", f"{number}. {name}")
         talk.say(
-            f"Ausgabe y für {', '.join(map(talk.vector, INPUTS))}: {talk.vector(targets)}",
-            f"Output y for {', '.join(map(talk.vector, INPUTS))}: {talk.vector(targets)}",
+            f"Die richtige Ausgabe y für {', '.join(map(talk.vector, INPUTS))}: {talk.vector(targets)}",
+            f"The right output y for {', '.join(map(talk.vector, INPUTS))}: {talk.vector(targets)}",
         )
         turns = circle(looks)
         end = turns[1] if turns else EPOCHS

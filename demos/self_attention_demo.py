@@ -71,9 +71,9 @@ def tell(talk: Talk, options: argparse.Namespace) -> None:
         "Self-attention: what “von” collects from the words before it",
     )
     talk.say(
-        "Der Satz: Paris ist die Hauptstadt von …\n"
+        "Ein Attention-Kopf rechnet, Schritt für Schritt. Der Satz: Paris ist die Hauptstadt von …\n"
         "Die Zahlen sind von Hand gewählt, damit du mitrechnen kannst. Ein Modell lernt seine im Training.",
-        "The sentence: Paris ist die Hauptstadt von … (Paris is the capital of …)\n"
+        "One attention head, step by step. The sentence: Paris ist die Hauptstadt von … (Paris is the capital of …)\n"
         "The numbers are made by hand, so that you can check them. A model learns its own in training.",
     )
 
@@ -83,7 +83,7 @@ def tell(talk: Talk, options: argparse.Namespace) -> None:
     talk.title("2. Query, Key, Value: drei Matrizen, jede mal x", "2. Query, key, value: three matrices, each times x")
     talk.say(
         "Die <query Query q> sagt, was ein Wort sucht, der <key Key k>, wofür es gefunden wird, "
-        "das <value Value v>, was es weitergibt.",
+        "der <value Value v>, was es weitergibt.",
         "The <query query q> says what a word looks for, the <key key k> what it is found by, "
         "the <value value v> what it hands on.",
     )
@@ -131,7 +131,7 @@ def tell(talk: Talk, options: argparse.Namespace) -> None:
     square(step.weights, 2)
 
     talk.title(
-        "7. Der Kontextvektor h: jedes Value mal sein Anteil", "7. The context vector h: each value, by its share"
+        "7. Der Kontextvektor h: jeder Value mal seinen Anteil", "7. The context vector h: each value, by its share"
     )
     values, mixed = map(talk.vector, step.v), a[:, None] * step.v
     talk.table({"": words, "<weight a>": a, "<value v>": values, "<weight a>·<value v>": mixed}, digits=3)

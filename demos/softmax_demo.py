@@ -83,6 +83,10 @@ def tell(talk: Talk, options: argparse.Namespace) -> None:
         talk.say(shown + "der Kontextvektor von „von“", shown + "the context vector of “von”")
     else:
         talk.say(shown + "aus deiner Eingabe", shown + "as you gave it")
+    talk.say(
+        "W_out sagt je Wort, welches h zu ihm passt; b ist der Vorsprung, den ein Wort ohnehin hat.",
+        "W_out says for each word which h fits it; b is the head start that a word has anyway.",
+    )
     talk.table({"": words, "W_out": w_out, "b": B})
 
     talk.title("2. Logits: z = W_out h + b", "2. Logits: z = W_out h + b")
@@ -95,6 +99,10 @@ def tell(talk: Talk, options: argparse.Namespace) -> None:
 
     talk.title("3. Softmax: e hoch z, geteilt durch die Summe", "3. Softmax: e to the power of z, over the sum")
     powers = np.exp(z)
+    talk.say(
+        f"e ist die Zahl {talk.number(np.e, 3)}. So wird jeder Wert positiv. Alle P zusammen sind 1.",
+        f"e is the number {talk.number(np.e, 3)}. It makes every value positive. All P together are 1.",
+    )
     total = talk.choose("Summe", "sum")
     columns = {"<logit z>": [*z, ""], "e^z": [*powers, powers.sum()], "<logit P>": [*p, p.sum()]}
     talk.table({"": [*words, total], **columns}, digits=3)
