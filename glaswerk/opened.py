@@ -15,6 +15,7 @@ import torch
 from glaswerk import generate
 from glaswerk.errors import GlaswerkError
 from glaswerk.generate import Generated, Piece, SamplingOptions
+from glaswerk.generate.speculative import check_same_vocabulary
 from glaswerk.home import read_json
 from glaswerk.lens.trace import Trace, trace
 from glaswerk.model.decoder import Decoder
@@ -51,7 +52,8 @@ class Origin:
 class OpenedModel:
     """A model that can be used. ``options`` of the methods are the fields of
     :class:`~glaswerk.generate.SamplingOptions`: ``max_tokens, temperature, top_k, top_p, min_p,
-    repetition_penalty, seed, stop``; greedy by default.
+    repetition_penalty, seed, stop, choices, regex, json_schema``; greedy by default. Also ``draft``: a model, or
+    "lookup", that guesses ahead.
     """
 
     def __init__(self, model: Decoder, tokenizer: Tokenizer, origin: Origin) -> None:
@@ -77,15 +79,28 @@ class OpenedModel:
     def generate_batch(self, prompts: Sequence[str], **options: Any) -> list[Generated]:
         """Continue many prompts side by side."""
         ids = [self.prompt_ids(prompt) for prompt in prompts]
-        return generate.batch(self.model, self.tokenizer, ids, sampling(options), self.end_ids)
+        return generate.batch(self.model, self.tokenizer, ids, **self.how(options))
 
     def stream(self, prompt: str, **options: Any) -> Iterator[Piece]:
         """Continue ``prompt``, piece by piece."""
-        return generate.stream(self.model, self.tokenizer, self.prompt_ids(prompt), sampling(options), self.end_ids)
+        return generate.stream(self.model, self.tokenizer, self.prompt_ids(prompt), **self.how(options))
 
     def prompt_ids(self, prompt: str) -> list[int]:
         """The prompt's tokens; an empty prompt is the end of the document before, where any text may begin."""
         return self.tokenizer.encode(prompt) or [self.tokenizer.end_id]
+
+    def how(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options, checked, as ``glaswerk.generate`` takes them; ``draft`` may be another opened model with the
+        same vocabulary, or "lookup". Raises :class:`GlaswerkError` for an option that is none.
+        """
+        options = dict(options)
+        draft = options.pop("draft", None)
+        if isinstance(draft, OpenedModel):
+            check_same_vocabulary(self.tokenizer, draft.tokenizer, draft.origin.name)
+            draft = draft.model
+        elif draft is not None and draft != "lookup":
+            raise GlaswerkError(f'draft must be an opened model or "lookup", not {draft!r}')
+        return {"options": sampling(options), "end_ids": self.end_ids, "draft": draft}
 
     # ------------------------------------------------------------------ the inside
     def trace(self, prompt: str | Sequence[int], *, edit: Taps | None = None) -> Trace:
@@ -105,18 +120,18 @@ class OpenedModel:
         if isinstance(messages, str) or not messages:
             raise GlaswerkError('chat needs messages: [{"role": "user", "content": "..."}]')
         ids = [self.chat_ids(messages)]
-        return generate.batch(self.model, self.tokenizer, ids, sampling(options), self.end_ids)[0]
+        return generate.batch(self.model, self.tokenizer, ids, **self.how(options))[0]
 
     def chat_batch(self, conversations: Sequence[Sequence[Message]], **options: Any) -> list[str]:
         """The replies to many conversations, side by side, as trimmed text."""
         ids = [self.chat_ids(messages) for messages in conversations]
-        replies = generate.batch(self.model, self.tokenizer, ids, sampling(options), self.end_ids)
+        replies = generate.batch(self.model, self.tokenizer, ids, **self.how(options))
         return [reply.text.strip() for reply in replies]
 
     def stream_chat(self, messages: Sequence[Message], **options: Any) -> Iterator[Piece]:
         """The assistant's next reply, piece by piece."""
         ids = self.chat_ids(messages)
-        return generate.stream(self.model, self.tokenizer, ids, sampling(options), self.end_ids)
+        return generate.stream(self.model, self.tokenizer, ids, **self.how(options))
 
     def chat_ids(self, messages: Sequence[Message]) -> list[int]:
         """A conversation as tokens, up to where the assistant begins to answer. Raises :class:`GlaswerkError`

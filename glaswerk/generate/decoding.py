@@ -3,7 +3,7 @@ many.
 
 The rule for the context: prompt and continuation together never exceed it. A prompt that leaves no room is an
 error; a continuation that reaches the end stops with ``finish_reason`` "length". Left out: sampling
-(``sampling.py``), when text is shown (``writing.py``), speculative decoding.
+(``sampling.py``), when text is shown (``writing.py``), guessing ahead (``speculative.py``).
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from dataclasses import dataclass
 import torch
 
 from glaswerk.errors import GlaswerkError
+from glaswerk.generate.constrain import Grammar, grammar, mask_logits
 from glaswerk.generate.sampling import SamplingOptions, choose, penalize_repetition
+from glaswerk.generate.speculative import speculate
 from glaswerk.generate.writing import Writer
 from glaswerk.model.cache import Cache
 from glaswerk.model.decoder import Decoder
@@ -29,12 +31,14 @@ ROWS = 32
 class Piece:
     """One sampled token and the text that became showable with it (often none, sometimes more than its own).
 
-    The last piece has a ``finish_reason``: "stop" (an end token or a stop text) or "length".
+    The last piece has a ``finish_reason``: "stop" (an end token, a stop text, or all was said that was asked for) or
+    "length". ``drafted``: a draft guessed it.
     """
 
     text: str
     id: int
     finish_reason: str | None = None
+    drafted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,9 @@ class Generated:
     seconds: float
     #: seconds from the call to the first token
     first_seconds: float
+    #: tokens that a draft guessed, and those of them that were kept
+    proposed: int = 0
+    accepted: int = 0
 
     @property
     def tokens_per_second(self) -> float:
@@ -70,13 +77,14 @@ def stream(
     prompt_ids: Sequence[int],
     options: SamplingOptions,
     end_ids: Collection[int] | None = None,
+    draft: Decoder | str | None = None,
 ) -> Iterator[Piece]:
     """Continue one prompt, piece by piece. ``end_ids`` end the text and are not part of it (default: the
-    tokenizer's ``end_id``). Raises :class:`GlaswerkError` where the prompt is empty or leaves no room in the
-    context.
+    tokenizer's ``end_id``). ``draft`` guesses ahead: a model with the same vocabulary, or "lookup" (see
+    ``speculative.py``). Raises :class:`GlaswerkError` where the prompt is empty or leaves no room in the context.
     """
-    row = Row(model, tokenizer, prompt_ids, options, end_set(tokenizer, end_ids), 0)
-    for pieces in steps(model, tokenizer, [row], options):
+    row = Row(model, tokenizer, prompt_ids, options, end_set(tokenizer, end_ids), 0, grammar(tokenizer, options))
+    for pieces in advance(model, tokenizer, [row], options, draft):
         yield from (piece for _, piece in pieces)
 
 
@@ -86,28 +94,31 @@ def batch(
     prompts: Sequence[Sequence[int]],
     options: SamplingOptions,
     end_ids: Collection[int] | None = None,
+    draft: Decoder | str | None = None,
 ) -> list[Generated]:
-    """Continue many prompts, up to 32 side by side; each gets the text it would get alone (with a seed,
-    prompt ``i`` draws with ``seed + i``).
+    """Continue many prompts, up to 32 side by side (with a ``draft`` one by one); each gets the text it would get
+    alone (with a seed, prompt ``i`` draws with ``seed + i``).
     """
-    ends = end_set(tokenizer, end_ids)
-    rows = [Row(model, tokenizer, ids, options, ends, place) for place, ids in enumerate(prompts)]
+    ends, asked = end_set(tokenizer, end_ids), grammar(tokenizer, options)
+    rows = [Row(model, tokenizer, ids, options, ends, place, asked) for place, ids in enumerate(prompts)]
+    together = ROWS if draft is None else 1
     done: dict[int, Generated] = {}
     # neighbours of like length waste little on padding
     order = sorted(rows, key=lambda row: len(row.prompt))
-    for start in range(0, len(order), ROWS):
+    for start in range(0, len(order), together):
         began = time.perf_counter()
-        group = order[start : start + ROWS]
+        group = order[start : start + together]
         texts: dict[int, list[str]] = {row.place: [] for row in group}
         first = 0.0
-        for pieces in steps(model, tokenizer, group, options):
+        for pieces in advance(model, tokenizer, group, options, draft):
             now = time.perf_counter() - began
             first = first or now
             for row, piece in pieces:
                 texts[row.place].append(piece.text)
                 if piece.finish_reason:
                     text = "".join(texts[row.place])
-                    done[row.place] = Generated(text, row.ids, piece.finish_reason, len(row.prompt), now, first)
+                    length, counts = len(row.prompt), (row.proposed, row.accepted)
+                    done[row.place] = Generated(text, row.ids, piece.finish_reason, length, now, first, *counts)
     return [done[place] for place in range(len(rows))]
 
 
@@ -117,9 +128,10 @@ def complete(
     prompt_ids: Sequence[int],
     options: SamplingOptions,
     end_ids: Collection[int] | None = None,
+    draft: Decoder | str | None = None,
 ) -> Generated:
     """:func:`stream`, joined."""
-    return batch(model, tokenizer, [prompt_ids], options, end_ids)[0]
+    return batch(model, tokenizer, [prompt_ids], options, end_ids, draft)[0]
 
 
 class Row:
@@ -133,6 +145,7 @@ class Row:
         options: SamplingOptions,
         ends: frozenset[int],
         place: int,
+        asked: Grammar | None = None,
     ) -> None:
         context, size = model.config.context, model.config.vocabulary_size
         if not prompt:
@@ -148,6 +161,13 @@ class Row:
             )
         self.prompt, self.place, self.ends = list(prompt), place, ends
         self.limit = min(options.max_tokens, context - len(prompt))
+        self.matcher = None if asked is None else asked.matcher()
+        if self.matcher is not None and self.matcher.least() > self.limit:
+            raise GlaswerkError(
+                f"there is room for {self.limit} tokens and the shortest text that fits may need "
+                f"{self.matcher.least()}: raise max_tokens or shorten the prompt"
+            )
+        self.proposed = self.accepted = 0
         self.writer = Writer(tokenizer, options.stop)
         self.generator = torch.Generator()
         if options.seed is None:
@@ -157,20 +177,40 @@ class Row:
         self.ids: list[int] = []
         self.finished = False
 
-    def take(self, number: int) -> Piece:
+    def constrain(self, logits_V: torch.Tensor) -> torch.Tensor:
+        """The logits without the tokens that may not come here."""
+        if self.matcher is None or self.finished:
+            return logits_V
+        return mask_logits(logits_V, self.matcher, self.limit - len(self.ids), self.ends)
+
+    def take(self, number: int, drafted: bool = False) -> Piece:
         """Add a sampled token; decides whether the row is finished."""
         if number in self.ends:
             self.finished = True
-            return Piece(self.writer.flush(), number, "stop")
+            return Piece(self.writer.flush(), number, "stop", drafted)
         self.ids.append(number)
         text = self.writer.push(number)
         if self.writer.stopped:
             self.finished = True
-            return Piece(text, number, "stop")
+            return Piece(text, number, "stop", drafted)
+        if self.matcher is not None:
+            self.matcher.advance(number)
+            if self.matcher.complete:  # only the end may follow: nobody has to be asked
+                self.finished = True
+                return Piece(text + self.writer.flush(), number, "stop", drafted)
         if len(self.ids) >= self.limit:
             self.finished = True
-            return Piece(text + self.writer.flush(), number, "length")
-        return Piece(text, number)
+            return Piece(text + self.writer.flush(), number, "length", drafted)
+        return Piece(text, number, None, drafted)
+
+
+def advance(
+    model: Decoder, tokenizer: Tokenizer, rows: list[Row], options: SamplingOptions, draft: Decoder | str | None
+) -> Iterator[list[tuple[Row, Piece]]]:
+    """:func:`steps`, or with a draft the same for one row."""
+    if draft is None:
+        return steps(model, tokenizer, rows, options)
+    return speculate(model, tokenizer, rows[0], options, draft)
 
 
 @torch.inference_mode()
@@ -199,6 +239,8 @@ def steps(
         while True:
             x_BC = model.hidden(ids_BT, cache=cache, pad=pad)[:, -1]
             logits_BV = model.head(x_BC)[:, :known].float()
+            if rows[0].matcher is not None:
+                logits_BV = torch.stack([row.constrain(one) for row, one in zip(rows, logits_BV, strict=True)])
             if seen_BV is not None:
                 logits_BV = penalize_repetition(logits_BV, seen_BV, options.repetition_penalty)
             chosen = choose(logits_BV, options, [row.generator for row in rows])

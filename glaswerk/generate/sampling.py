@@ -10,8 +10,9 @@ Shapes: B batch, V vocabulary. A removed candidate has the logit -inf.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,7 +25,8 @@ class SamplingOptions:
     """How a continuation is chosen and when it ends. ``temperature`` 0 is greedy: always the likeliest token.
 
     ``top_k`` 0, ``top_p`` 1, ``min_p`` 0 and ``repetition_penalty`` 1 are off. ``seed`` None draws a new one
-    each time. Raises :class:`GlaswerkError` for a value out of range.
+    each time. At most one of ``choices`` (texts), ``regex`` (``automaton_regex.py`` says which) and ``json_schema``
+    says what the whole continuation must be. Raises :class:`GlaswerkError` for a value out of range.
     """
 
     max_tokens: int = 128
@@ -35,6 +37,9 @@ class SamplingOptions:
     repetition_penalty: float = 1.0
     seed: int | None = None
     stop: str | Sequence[str] = ()
+    choices: Sequence[str] | None = None
+    regex: str | None = None
+    json_schema: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.stop, str):
@@ -54,6 +59,15 @@ class SamplingOptions:
                 f"seed must be from 0 to 2^62 - 1, not {self.seed}",
             ),
             (all(self.stop), "a stop text must not be empty"),
+            (
+                self.choices is None
+                or (bool(self.choices) and not isinstance(self.choices, str) and {*map(type, self.choices)} == {str}),
+                'choices must be a list of at least one text, like ["yes", "no"]',
+            ),
+            (
+                sum(asked is not None for asked in (self.choices, self.regex, self.json_schema)) <= 1,
+                "choices, regex and json_schema exclude each other: give one of them",
+            ),
         ):
             if not fine:
                 raise GlaswerkError(what)
