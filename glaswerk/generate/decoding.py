@@ -66,6 +66,11 @@ class Generated:
         return (len(self.ids) - 1) / max(self.seconds - self.first_seconds, 1e-9) if len(self.ids) > 1 else 0.0
 
     @property
+    def acceptance(self) -> float:
+        """The share of a draft's guesses that was kept; 0 without a draft."""
+        return self.accepted / max(1, self.proposed)
+
+    @property
     def prefill_tokens_per_second(self) -> float:
         """Tokens of the prompt per second until the first token."""
         return self.prompt_tokens / max(self.first_seconds, 1e-9)
