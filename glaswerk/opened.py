@@ -1,6 +1,6 @@
 """What ``gw.load`` returns: a model with its tokenizer and where it came from; generate and chat in one hand.
 
-Left out: opening GGUF files and pulled models; chat formats other than ChatML.
+Left out: reading the files (``model/weights.py``), chat formats (``tokenizer/speech.py``), fetching (``pull.py``).
 """
 
 from __future__ import annotations
@@ -16,17 +16,20 @@ from glaswerk import generate
 from glaswerk.errors import GlaswerkError
 from glaswerk.generate import Generated, Piece, SamplingOptions
 from glaswerk.generate.speculative import check_same_vocabulary
-from glaswerk.home import read_json
 from glaswerk.lens.trace import Trace, trace
 from glaswerk.model.decoder import Decoder
+from glaswerk.model.gguf import GGUFSource
 from glaswerk.model.taps import Taps
-from glaswerk.model.weights import load_model
+from glaswerk.model.weights import load_model, open_source
 from glaswerk.run import Run
-from glaswerk.tokenizer import Tokenizer, render_chat
+from glaswerk.tokenizer import Tokenizer
 from glaswerk.tokenizer import load as load_tokenizer
+from glaswerk.tokenizer.speech import Speech
 
-#: name -> dtype of the weights and, where they are quantized, bits of the blocks' matrices
+#: name -> dtype of the weights and, where they are quantized, bits of the blocks' matrices; auto: fp32, but a GGUF
+#: file's blocks stay as they are
 DTYPES: dict[str, tuple[torch.dtype, int | None]] = {
+    "auto": (torch.float32, None),
     "fp32": (torch.float32, None),
     "bf16": (torch.bfloat16, None),
     "int8": (torch.float32, 8),
@@ -37,16 +40,21 @@ Message = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a model came from: the folder; and, if that lies in a run, the run's folder and the stage."""
+    """Where a model came from: the folder (or GGUF file); and, if that lies in a run, the run's folder and the
+    stage; ``pulled``: the name it was pulled by.
+    """
 
     folder: Path
     run: Path | None = None
     stage: str | None = None
+    pulled: str | None = None
 
     @property
     def name(self) -> str:
-        """Short, for people: ``paris/sft``, or the folder's name."""
-        return f"{self.run.resolve().name}/{self.stage}" if self.run else self.folder.resolve().name
+        """Short, for people: ``paris/sft``, ``smollm2``, or the folder's or file's name."""
+        if self.run:
+            return f"{self.run.resolve().name}/{self.stage}"
+        return self.pulled or (self.folder.stem if self.folder.is_file() else self.folder.resolve().name)
 
 
 class OpenedModel:
@@ -56,7 +64,7 @@ class OpenedModel:
     "lookup", that guesses ahead.
     """
 
-    def __init__(self, model: Decoder, tokenizer: Tokenizer, origin: Origin) -> None:
+    def __init__(self, model: Decoder, tokenizer: Tokenizer, origin: Origin, speech: Speech | None = None) -> None:
         if tokenizer.vocabulary_size > model.config.vocabulary_size:
             raise GlaswerkError(
                 f"{origin.folder}: the tokenizer has {tokenizer.vocabulary_size:,} tokens and the model "
@@ -65,7 +73,8 @@ class OpenedModel:
         self.model = model
         self.tokenizer = tokenizer
         self.origin = origin
-        self.end_ids = end_ids(origin.folder, tokenizer)
+        self.speech = speech or Speech.of_folder(origin.folder, tokenizer)
+        self.end_ids = self.speech.ends
 
     def __repr__(self) -> str:
         total = self.model.parameters_count()["total"]
@@ -87,7 +96,7 @@ class OpenedModel:
 
     def prompt_ids(self, prompt: str) -> list[int]:
         """The prompt's tokens; an empty prompt is the end of the document before, where any text may begin."""
-        return self.tokenizer.encode(prompt) or [self.tokenizer.end_id]
+        return self.speech.text(prompt)
 
     def how(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """The options, checked, as ``glaswerk.generate`` takes them; ``draft`` may be another opened model with the
@@ -112,8 +121,8 @@ class OpenedModel:
     # ------------------------------------------------------------------ conversation
     @property
     def has_chat(self) -> bool:
-        """Whether the tokenizer has the ChatML marks, without which the model cannot hold a conversation."""
-        return {"<|im_start|>", "<|im_end|>"} <= self.tokenizer.special.keys()
+        """Whether the model has a chat template or the ChatML marks, without which it cannot hold a conversation."""
+        return self.speech.has_chat
 
     def chat(self, messages: Sequence[Message], **options: Any) -> Generated:
         """The assistant's next reply to ``messages`` (``{"role", "content"}`` each)."""
@@ -137,11 +146,15 @@ class OpenedModel:
         """A conversation as tokens, up to where the assistant begins to answer. Raises :class:`GlaswerkError`
         for a model without chat.
         """
+        self.require_chat()
+        return self.speech.conversation(messages)
+
+    def require_chat(self) -> None:
+        """Raise :class:`GlaswerkError` for a model without chat."""
         if not self.has_chat:
             raise GlaswerkError(
                 f"{self.origin.name} is a base model without chat tokens: it continues text; use `glaswerk generate`"
             )
-        return render_chat(self.tokenizer, messages, generation_prompt=True)[0]
 
     def fit(self, messages: Sequence[Message], max_tokens: int = 128) -> tuple[list[Message], int]:
         """The conversation without its oldest turns, as far as needed to leave room for a reply
@@ -162,19 +175,28 @@ class OpenedModel:
 
 
 # ---------------------------------------------------------------------------------------------- opening
-def load(model: str | Path, dtype: str = "fp32") -> OpenedModel:
-    """Open MODEL: a run (its furthest finished stage), a stage, or any Hugging Face folder of a supported
-    kind.
+def load(model: str | Path, dtype: str = "auto") -> OpenedModel:
+    """Open MODEL: a run (its furthest finished stage), a stage, a Hugging Face folder or GGUF file of a supported
+    kind, or a pulled name (``smollm2``).
 
-    ``dtype`` is ``fp32``, ``bf16``, ``int8`` or ``int4`` (weights only; activations stay fp32 there). Raises
-    :class:`GlaswerkError` that says what was tried where there is no such model.
+    ``dtype`` is ``fp32``, ``bf16``, ``int8`` or ``int4`` (weights only; activations stay fp32 there), or ``auto``: a
+    GGUF file keeps its own blocks, everything else is fp32. Raises :class:`GlaswerkError` that says what was tried
+    where there is no such model.
     """
     if dtype not in DTYPES:
         raise GlaswerkError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype!r}")
     origin = find(model)
     weights, bits = DTYPES[dtype]
-    tokenizer = load_tokenizer(origin.folder)
-    return OpenedModel(load_model(origin.folder, weights, bits), tokenizer, origin)
+    source = open_source(origin.folder)
+    if isinstance(source, GGUFSource):
+        try:
+            speech = Speech.of_gguf(source.file.metadata)
+        except GlaswerkError as error:
+            raise GlaswerkError(f"{origin.folder}: {error}") from error
+    else:
+        speech = Speech.of_folder(origin.folder, load_tokenizer(origin.folder))
+    loaded = load_model(source, weights, bits, keep_blocks=dtype == "auto")
+    return OpenedModel(loaded, speech.tokenizer, origin, speech)
 
 
 def find(model: str | Path) -> Origin:
@@ -197,32 +219,24 @@ def find(model: str | Path) -> Origin:
                 f"{place} is neither a run (no run.json) nor a model folder (no config.json); name one of those"
             )
         if place.is_file():
-            kind = "GGUF files" if place.suffix == ".gguf" else "single files"
-            raise GlaswerkError(f"{place}: {kind} cannot be opened yet; name a run or a Hugging Face folder")
-    from glaswerk.pull import REGISTRY
+            if place.suffix == ".gguf":
+                return Origin(place)
+            raise GlaswerkError(
+                f"{place} is a single file and no .gguf; name a run, a Hugging Face folder or a GGUF file"
+            )
+    from glaswerk import pull
 
-    entry = REGISTRY.get(str(model))
+    entry = pull.REGISTRY.get(str(model))
     if entry is not None and entry.kind == "model":
-        raise GlaswerkError(
-            f"{model} comes as a GGUF file, and those cannot be opened yet; name a run or a Hugging Face folder"
-        )
+        folder = pull.path(entry.name)  # says how to pull it, where it is not here
+        files = sorted(folder.glob("*.gguf"))
+        if len(files) == 1:
+            return Origin(files[0], pulled=entry.name)
+        raise GlaswerkError(f"{model} ({entry.description}) is no model that writes text")
     tried = ", ".join(f"the folder {place}" for place in places)
     raise GlaswerkError(
         f"there is no model {str(model)!r} (tried: {tried}, the pulled names); make one with `glaswerk run`"
     )
-
-
-def end_ids(folder: Path, tokenizer: Tokenizer) -> frozenset[int]:
-    """The tokens that end a text: the tokenizer's own, and what generation_config.json or config.json add."""
-    found = {tokenizer.special[name] for name in ("<|endoftext|>", "<|im_end|>") if name in tokenizer.special}
-    for name in ("generation_config.json", "config.json"):
-        if (folder / name).is_file():
-            values = read_json(folder / name)
-            said = values.get("eos_token_id") if isinstance(values, dict) else None
-            for number in said if isinstance(said, list) else [said]:
-                if type(number) is int and 0 <= number < tokenizer.vocabulary_size:
-                    found.add(number)
-    return frozenset(found)
 
 
 def sampling(options: Mapping[str, Any]) -> SamplingOptions:

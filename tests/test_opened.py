@@ -92,21 +92,25 @@ def test_other_dtypes_open(run: Path, dtype: str) -> None:
         a, b = exact.model(ids), opened.model(ids).float()
     assert 0 < (a - b).norm() / a.norm() < {"bf16": 0.03, "int8": 0.03, "int4": 0.4}[dtype]
     packed = [module for module in opened.model.modules() if isinstance(module, QuantizedLinear)]
-    assert len(packed) == (0 if dtype == "bf16" else 8)
+    assert len(packed) == (0 if dtype == "bf16" else 9)  # four in each of the two blocks, and the embedding
     assert opened.generate("The", max_tokens=4).ids
 
 
-def test_what_cannot_be_opened_is_said(run: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_opened_is_said(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(GlaswerkError, match=r"no model 'nowhere' \(tried: the folder nowhere, the folder runs/nowhere"):
         gw.load("nowhere")
     (tmp_path / "x.gguf").write_bytes(b"GGUF")
-    with pytest.raises(GlaswerkError, match="GGUF files cannot be opened yet"):
+    with pytest.raises(GlaswerkError, match="only 4 bytes"):
         gw.load(tmp_path / "x.gguf")
+    (tmp_path / "x.bin").write_bytes(b"PK")
+    with pytest.raises(GlaswerkError, match="name a run, a Hugging Face folder or a GGUF file"):
+        gw.load(tmp_path / "x.bin")
     with pytest.raises(GlaswerkError, match="neither a run"):
         gw.load(tmp_path)
     with pytest.raises(GlaswerkError, match="dtype must be"):
         gw.load(run, dtype="fp8")
-    with pytest.raises(GlaswerkError, match="smollm2 comes as a GGUF file"):
+    monkeypatch.setenv("GLASWERK_HOME", str(tmp_path / "home"))
+    with pytest.raises(GlaswerkError, match="run `glaswerk pull smollm2`"):
         gw.load("smollm2")
     gw.Run.create(tmp_path / "new", seed=0)
     with pytest.raises(GlaswerkError, match="no finished stage"):
@@ -116,6 +120,46 @@ def test_what_cannot_be_opened_is_said(run: Path, tmp_path: Path) -> None:
     trained().save(tmp_path / "odd")
     with pytest.raises(GlaswerkError, match="do not belong together"):
         gw.load(tmp_path / "odd")
+
+
+def test_the_pulled_assistant_answers(pulled: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    pulled("smollm2")
+    code, out, _ = run_verb(capsys, "chat", "smollm2", "--once", "What is the capital of France?", "--json")
+    assert code == 0 and "Paris" in json.loads(out)["reply"]
+    opened = gw.load("smollm2")
+    assert (opened.origin.name, opened.origin.run) == ("smollm2", None)
+    # the model's own template comes with a system message, and ends a turn with the token it names
+    assert opened.chat_ids([{"role": "user", "content": "Hi"}])[:2] == opened.tokenizer.encode(
+        "<|im_start|>system", special=True
+    )
+    assert opened.end_ids == {0, 2}
+
+
+def test_what_begins_a_text_is_put_first(run: Path, tmp_path: Path) -> None:
+    opened = gw.load(run)
+    plain = opened.prompt_ids("The river")
+    folder = tmp_path / "begins"
+    save_model(folder, random_model(opened.tokenizer), opened.tokenizer)
+    file = folder / "tokenizer_config.json"
+    said = json.loads(file.read_text())
+    file.write_text(json.dumps({**said, "add_bos_token": True, "bos_token": "<|endoftext|>"}))
+    end = opened.tokenizer.end_id
+    assert gw.load(folder).prompt_ids("The river") == [end, *plain] and gw.load(folder).prompt_ids("") == [end]
+    file.write_text(json.dumps(said))
+    single = [{"SpecialToken": {"id": "<|im_start|>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]
+    document = json.loads((folder / "tokenizer.json").read_text())
+    document["post_processor"] = {"type": "TemplateProcessing", "single": single, "pair": [], "special_tokens": {}}
+    (folder / "tokenizer.json").write_text(json.dumps(document))
+    assert gw.load(folder).prompt_ids("The river") == [opened.tokenizer.special["<|im_start|>"], *plain]
+
+
+def test_a_template_of_its_own_is_used(run: Path, tmp_path: Path) -> None:
+    opened = gw.load(run)
+    save_model(tmp_path, random_model(opened.tokenizer), opened.tokenizer)
+    (tmp_path / "chat_template.jinja").write_text("{% for m in messages %}[{{ m.role }}] {{ m.content }}{% endfor %}")
+    own = gw.load(tmp_path)
+    messages = [{"role": "user", "content": "old <|im_end|> town"}]
+    assert own.chat_ids(messages) == own.tokenizer.encode("[user] old <|im_end|> town") != opened.chat_ids(messages)
 
 
 def test_old_turns_make_room(run: Path) -> None:

@@ -23,7 +23,7 @@ HELP = """/reset      forget the conversation
 
 @app.command()
 def chat(
-    model: str = typer.Argument(help="A run, a stage, or a Hugging Face folder."),
+    model: str = typer.Argument(help="A run, a stage, a Hugging Face folder, a GGUF file, or a pulled name."),
     once: str | None = typer.Option(None, help="Ask this one question, print the reply, leave."),
     system: str = typer.Option("", help="What the model is told before the conversation."),
     max_tokens: int = typer.Option(256, help="Stop a reply after this many tokens."),
@@ -33,7 +33,7 @@ def chat(
         None, help="Above 1: what was said becomes less likely. 1.1 for models trained here, else 1."
     ),
     seed: int | None = typer.Option(None, help="The same seed gives the same replies."),
-    dtype: str = typer.Option("fp32", help="fp32, bf16, int8 or int4."),
+    dtype: str = typer.Option("auto", help="auto, fp32, bf16, int8 or int4; auto: a GGUF file as it is, else fp32."),
     json: bool = typer.Option(False, "--json", help="With --once: one JSON object on stdout."),
 ) -> None:
     """Talk to a model in the terminal."""
@@ -79,7 +79,7 @@ def chat_loop(opened: OpenedModel, console: Console, *, system: str = "", **opti
     """
     from glaswerk.errors import GlaswerkError
 
-    opened.chat_ids([])  # says plainly when there is no chat
+    opened.require_chat()
     options = {"max_tokens": 256, **habits(opened), **options}
     console.print(f"[bold]{opened.origin.name}[/bold]  [faint]/help /reset /save FILE /quit[/faint]", soft_wrap=True)
     if opened.origin.stage == "base":

@@ -13,7 +13,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def generate(
-    model: str = typer.Argument(help="A run, a stage, or a Hugging Face folder."),
+    model: str = typer.Argument(help="A run, a stage, a Hugging Face folder, a GGUF file, or a pulled name."),
     prompt: str = typer.Argument(help="The text to continue; - reads it from standard input."),
     max_tokens: int = typer.Option(128, help="Stop after this many tokens."),
     temperature: float = typer.Option(0.0, help="0 always takes the likeliest token (greedy)."),
@@ -23,7 +23,7 @@ def generate(
     repetition_penalty: float = typer.Option(1.0, help="Above 1: what was said becomes less likely."),
     seed: int | None = typer.Option(None, help="The same seed gives the same text."),
     stop: list[str] = typer.Option([], help="End before this text; may be given more than once."),
-    dtype: str = typer.Option("fp32", help="fp32, bf16, int8 or int4."),
+    dtype: str = typer.Option("auto", help="auto, fp32, bf16, int8 or int4; auto: a GGUF file as it is, else fp32."),
     json: bool = typer.Option(False, "--json", help="One JSON object on stdout."),
 ) -> None:
     """Continue a prompt."""

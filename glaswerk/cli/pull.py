@@ -71,7 +71,7 @@ def _next(entry: dict[str, Any]) -> str:
     return {
         "corpus": f"glaswerk run {name}",
         "vocabulary": f"glaswerk tokenizer encode 'Hello' --tokenizer {name}",
-        "model": "glaswerk pull --list",
+        "model": f"glaswerk chat {name}" if name == "smollm2" else "glaswerk pull --list",
     }.get(entry["kind"], "glaswerk pull --list")
 
 

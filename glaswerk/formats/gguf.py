@@ -29,6 +29,8 @@ MAGIC = b"GGUF"
 ALIGNMENT = 32
 #: far above what real files hold; a file that claims more is refused before it is read
 MOST_VALUES, MOST_TENSORS = 10_000, 100_000
+#: texts in all lists together (the largest vocabularies have 256,000 tokens and 500,000 merges)
+MOST_TEXTS = 4_000_000
 LONGEST_NAME, LONGEST_TEXT = 1_000, 16_000_000
 #: no tensor has more sizes
 MOST_DIMENSIONS = 4
@@ -108,6 +110,7 @@ class GGUFFile:
         except (OSError, ValueError) as error:
             raise GlaswerkError(f"cannot read {self.path}: {getattr(error, 'strerror', None) or error}") from error
         self.at = 0
+        self.texts = 0  # in lists, so far
         self.metadata: dict[str, Any] = {}
         self.tensors: dict[str, TensorInfo] = {}
         self._parse()
@@ -200,7 +203,8 @@ class GGUFFile:
         if inner != TEXT:
             what = "a list of lists" if inner == LIST else f"a list of the type {inner}"
             raise self.broken(f"the metadata value {name!r} is {what}, which is not supported", self.at - 4)
-        count = self._count("<Q", f"the length of {name!r}", self.size, each=8)
+        count = self._count("<Q", f"the length of {name!r}", MOST_TEXTS - self.texts, each=8)
+        self.texts += count
         starts = np.empty(count, np.int64)  # at most as many bytes as the file still has
         for place in range(count):
             starts[place] = self.at

@@ -8,7 +8,6 @@ copy in memory. Left out: writing (the safetensors package does it), and what th
 
 from __future__ import annotations
 
-import json
 import math
 import mmap
 from collections.abc import Iterator
@@ -19,10 +18,13 @@ from typing import Any
 import numpy as np
 
 from glaswerk.errors import GlaswerkError
+from glaswerk.formats import strict_json
 
 #: the largest header that is read; the format's own library has the same limit
 HEADER_LIMIT = 100_000_000
 
+#: no tensor of a real model has more sizes
+MOST_DIMENSIONS = 8
 #: the dtypes that are read, and the bytes of one number
 DTYPES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 
@@ -67,10 +69,7 @@ class SafetensorsFile:
         length = int.from_bytes(self.map[:8], "little")
         if length > min(size - 8, HEADER_LIMIT):
             raise self.broken(f"its header claims {length} bytes and the file has {size}")
-        try:
-            header = json.loads(self.map[8 : 8 + length].decode("utf-8"), object_pairs_hook=self.unique)
-        except (ValueError, RecursionError) as error:
-            raise self.broken(f"its header is not valid JSON ({error})") from error
+        header = strict_json.parse(self.map[8 : 8 + length], f"{self.path}: its header")
         if not isinstance(header, dict):
             raise self.broken("its header is not a JSON object")
         header.pop("__metadata__", None)
@@ -78,16 +77,9 @@ class SafetensorsFile:
         previous = 8 + length
         for name, entry in sorted(entries.items(), key=lambda item: (item[1].start, item[1].end)):
             if entry.start < previous:
-                raise self.broken(f"tensor {name!r} overlaps another one")
+                raise self.broken(f"tensor {name[:80]!r} overlaps another one at byte {entry.start:,}")
             previous = entry.end
         return entries
-
-    def unique(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        """A JSON object in which no key comes twice."""
-        values = dict(pairs)
-        if len(values) != len(pairs):
-            raise self.broken("a key comes twice in its header")
-        return values
 
     def entry(self, name: str, value: Any, base: int, size: int) -> Entry:
         """Check one tensor's description."""
@@ -99,7 +91,7 @@ class SafetensorsFile:
             raise GlaswerkError(f"{self.path}: tensor {shown!r} has the unsupported dtype {str(kind)[:20]!r}")
         shape: list[int] = value.get("shape", [-1])
         offsets: list[int] = value.get("data_offsets", [])
-        if not whole_numbers(shape) or not whole_numbers(offsets) or len(offsets) != 2:
+        if not whole_numbers(shape) or not whole_numbers(offsets) or len(offsets) != 2 or len(shape) > MOST_DIMENSIONS:
             raise self.broken(f"tensor {shown!r} has no valid shape and data_offsets")
         start, end = base + offsets[0], base + offsets[1]
         if start > end or end > size:
@@ -129,5 +121,5 @@ class SafetensorsFile:
 
 
 def whole_numbers(values: Any) -> bool:
-    """Whether ``values`` is a list of whole numbers, none below 0."""
-    return isinstance(values, list) and all(type(value) is int and value >= 0 for value in values)
+    """Whether ``values`` is a list of whole numbers of at most 63 bits, none below 0."""
+    return isinstance(values, list) and all(type(value) is int and 0 <= value < 1 << 63 for value in values)

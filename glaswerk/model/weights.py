@@ -20,14 +20,17 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from glaswerk.errors import GlaswerkError
+from glaswerk.formats import strict_json
 from glaswerk.formats.safetensors import SafetensorsFile
-from glaswerk.home import explain, make_folder, read_json, replacing, write_json, write_text
+from glaswerk.home import explain, make_folder, replacing, write_json, write_text
 from glaswerk.model.config import ModelConfig
 from glaswerk.model.decoder import Decoder
 from glaswerk.model.layout import Part, layout
 from glaswerk.model.mlp import Linear
 from glaswerk.model.quantize import QuantizedLinear
 
+#: the largest config.json and index that are read
+LARGEST_CONFIG, LARGEST_INDEX = 10_000_000, 100_000_000
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 CONFIG = "config.json"
@@ -52,7 +55,7 @@ class SavesItself(Protocol):
 def load_config(folder: Path) -> ModelConfig:
     """The configuration of a model folder; errors name the folder and the key."""
     try:
-        return ModelConfig.from_hf(read_json(folder / CONFIG))
+        return ModelConfig.from_hf(strict_json.read(folder / CONFIG, LARGEST_CONFIG))
     except GlaswerkError as error:
         raise GlaswerkError(str(error).replace("config.json:", f"{folder / CONFIG}:", 1)) from error
 
@@ -75,8 +78,9 @@ class Source(Protocol):
         """Whether a part is not stored as plain floating-point numbers."""
 
 
-def open_source(path: Path) -> Source:
+def open_source(path: Path | str) -> Source:
     """A folder's or GGUF file's configuration and weights, nothing of them read yet."""
+    path = Path(path)
     if path.is_file():
         from glaswerk.model.gguf import GGUFSource
 
@@ -85,9 +89,9 @@ def open_source(path: Path) -> Source:
 
 
 def load_model(
-    path: Path, dtype: torch.dtype = torch.float32, bits: int | None = None, *, keep_blocks: bool = False
+    path: Path | Source, dtype: torch.dtype = torch.float32, bits: int | None = None, *, keep_blocks: bool = False
 ) -> Decoder:
-    """The model in the folder or GGUF file ``path``, weights in ``dtype``, in evaluation mode.
+    """The model in the folder or GGUF file ``path`` (or opened already), weights in ``dtype``, in evaluation mode.
 
     ``bits`` (8 or 4) quantizes matrices while they are read: those of the blocks to so many bits, embedding and
     head to 8. ``keep_blocks``: what a GGUF file holds in blocks stays in blocks; formats without a product of their
@@ -97,7 +101,7 @@ def load_model(
     :class:`GlaswerkError` that names the file and tensor where something is missing, cut short or of another
     shape.
     """
-    source = open_source(Path(path))
+    source = open_source(path) if isinstance(path, (str, Path)) else path
     table = layout(source.config)
     source.check(table)
     with torch.device("meta"):
@@ -227,7 +231,7 @@ def weight_files(folder: Path) -> list[Path]:
     if (folder / WEIGHTS).is_file():
         return [folder / WEIGHTS]
     if (folder / INDEX).is_file():
-        index = read_json(folder / INDEX)
+        index = strict_json.read(folder / INDEX, LARGEST_INDEX)
         names = index.get("weight_map") if isinstance(index, dict) else None
         if not isinstance(names, dict) or not names or {type(name) for name in names.values()} != {str}:
             raise GlaswerkError(f"{folder / INDEX} has no valid weight_map: the file is damaged; copy it again")

@@ -10,6 +10,7 @@ definition, written to be read. Left out: learning the merges (``training.py``) 
 from __future__ import annotations
 
 import heapq
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
@@ -136,14 +137,23 @@ class BPETokenizer(Tokenizer):
 
     @cached_property
     def byte_ids(self) -> list[int]:
-        """Byte value -> its id, 256 of them."""
-        return [self.ids[bytes([value])] for value in range(256)]
+        """Byte value -> its id, 256 of them; -1 for a byte that the vocabulary lacks."""
+        return [self.ids.get(bytes([value]), -1) for value in range(256)]
+
+    @cached_property
+    def lacking(self) -> re.Pattern[bytes] | None:
+        """What finds a byte that the vocabulary lacks (SmolLM2 has no token for some control characters), or None."""
+        lacking = bytes(value for value, number in enumerate(self.byte_ids) if number < 0)
+        return re.compile(b"[" + re.escape(lacking) + b"]") if lacking else None
 
     def encode_piece(self, piece: bytes) -> list[int]:
         """Ids of one piece."""
         if self.whole_pieces and piece in self.ids:
             return [self.ids[piece]]
-        return merge([self.byte_ids[value] for value in piece], self.ranks, self.merged)
+        ids = [self.byte_ids[value] for value in piece]
+        if self.lacking is not None:  # such a byte is left out, as `tokenizers` does
+            ids = [number for number in ids if number >= 0]
+        return merge(ids, self.ranks, self.merged)
 
     def encode_plain(self, text: str) -> list[int]:
         known: dict[str, list[int]] = {}  # words come again and again: each is merged once per text

@@ -20,6 +20,10 @@ from glaswerk.tokenizer.visible import from_visible, visible
 #: no vocabulary known today has a quarter of this; a file that claims more is not believed
 MOST_TOKENS = 1 << 21
 LONGEST_TOKEN = 4_096
+#: so many ids, and as many as there are tokens, may be unused: a table has a place for each
+SPARE_IDS = 10_000
+#: added tokens are looked for one by one in every text, so their number and length cost time (Gemma has 6,414)
+MOST_ADDED, LONGEST_ADDED = 10_000, 256
 
 
 def frame(model: dict[str, Any], special: dict[str, int]) -> dict[str, Any]:
@@ -86,6 +90,9 @@ def from_json(document: Any) -> Tokenizer:
     model = document["model"]
     vocabulary = _vocabulary(model.get("vocab"))
     special = _added_tokens(document.get("added_tokens"))
+    highest, count = max([*vocabulary.values(), *special.values()]), len(vocabulary) + len(special)
+    if highest > 2 * count + SPARE_IDS:
+        raise _bad(f"its {count:,} tokens have ids up to {highest:,}, which leaves too many ids unused")
     kind = model.get("type", "BPE" if "merges" in model else None)
     pre_tokenizer, normalizer = document.get("pre_tokenizer"), document.get("normalizer")
     if kind == "WordLevel":
@@ -93,7 +100,7 @@ def from_json(document: Any) -> Tokenizer:
 
         return WordTokenizer.from_json(document, vocabulary, special)
     if kind != "BPE":
-        raise _bad(f"a model of type {kind!r} is not supported, only BPE")
+        raise _bad(f"a model of type {str(kind)[:40]!r} is not supported, only BPE")
     for key in ("dropout", "continuing_subword_prefix", "end_of_word_suffix"):
         if model.get(key):
             raise _bad(f"a BPE with {key} is not supported")
@@ -125,7 +132,8 @@ def _byte_level(
         if tokens[number] is None and special.get(text) != number:
             raise _bad(f"the token {text[:40]!r} is no byte-level token")
     seen = {token for token in tokens if token is not None and len(token) == 1}
-    if len(seen) < 256:
+    # a few that no text needs may be missing (21 in SmolLM2); such a byte is left out of what is encoded
+    if len(seen) < 128 or (len(seen) < 256 and document["model"].get("unk_token") is not None):
         raise _bad(f"{256 - len(seen)} of the 256 byte tokens are missing")
     numbers = {number for number, token in enumerate(tokens) if token is not None}
     for name, number in special.items():
@@ -171,24 +179,34 @@ def _vocabulary(given: Any) -> dict[str, int]:
 def _check_token(text: Any, number: Any) -> tuple[str, int]:
     if not isinstance(text, str) or len(text) > LONGEST_TOKEN:
         raise _bad(f"a token is no text of at most {LONGEST_TOKEN} characters")
+    if not text.isascii() and not _is_unicode(text):
+        raise _bad(f"the token {text[:40]!r} is half a surrogate pair, which no text can hold")
     if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < MOST_TOKENS:
         raise _bad(f"the token {text[:40]!r} has the id {str(number)[:40]}, which is no id")
     return text, number
 
 
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _added_tokens(given: Any) -> dict[str, int]:
     if given is None:
         return {}
-    if not isinstance(given, list) or len(given) > MOST_TOKENS:
-        raise _bad("added_tokens is no list")
+    if not isinstance(given, list) or len(given) > MOST_ADDED:
+        raise _bad(f"added_tokens is no list of at most {MOST_ADDED:,}")
     special: dict[str, int] = {}
     taken: set[int] = set()
     for token in given:
         if not isinstance(token, dict):
             raise _bad("an added token is no object")
         text, number = _check_token(token.get("content"), token.get("id"))
-        if not text:
-            raise _bad("an added token is empty")
+        if not text or len(text) > LONGEST_ADDED:
+            raise _bad(f"an added token is empty, or longer than {LONGEST_ADDED} characters")
         if special.get(text, number) != number or (text not in special and number in taken):
             raise _bad(f"the added token {text[:40]!r} (id {number}) is there twice")
         for flag in ("single_word", "lstrip", "rstrip"):

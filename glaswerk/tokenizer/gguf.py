@@ -1,0 +1,192 @@
+"""The tokenizer inside a GGUF file: its vocabulary, where text is cut, its chat template, what begins and ends a text.
+
+The metadata become the ``tokenizer.json`` they stand for, so that a stranger's values go through the same checks and
+the same code. Known are ``gpt2`` (BPE on bytes; where text is cut has only a name in the file) and ``llama``
+(SentencePiece's BPE with a score for each token: every way to put a token together is a merge, best score first).
+Left out: unigram, WordPiece and the other kinds, which are refused by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from glaswerk.errors import GlaswerkError
+from glaswerk.formats.gguf import Texts
+from glaswerk.tokenizer.huggingface import MOST_TOKENS, frame, from_json
+from glaswerk.tokenizer.interface import Tokenizer
+from glaswerk.tokenizer.metaspace import SPACE
+from glaswerk.tokenizer.patterns import GPT2, GPT4
+from glaswerk.tokenizer.split import byte_level
+from glaswerk.tokenizer.template import ChatTemplate
+
+KEY = "tokenizer.ggml."
+#: values of token_type
+UNKNOWN, CONTROL, USER_DEFINED, UNUSED = 2, 3, 4, 5
+
+
+def cut(*patterns: str) -> dict[str, Any]:
+    """Cut by one expression after the other, then look at bytes."""
+    steps: list[dict[str, Any]] = [
+        {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+        for pattern in patterns
+    ]
+    return {"type": "Sequence", "pretokenizers": [*steps, byte_level(use_regex=False)]}
+
+
+#: what Qwen 2 changed: each digit is a piece
+QWEN2 = GPT4.replace(r"\p{N}{1,3}", r"\p{N}")
+DIGITS = {
+    "type": "Sequence",
+    "pretokenizers": [{"type": "Digits", "individual_digits": True}, byte_level(use_regex=True)],
+}
+#: tokenizer.ggml.pre -> the pre_tokenizer that cuts so
+PRE: dict[str, dict[str, Any]] = {
+    "gpt-2": byte_level(use_regex=True),
+    "smollm": DIGITS,
+    "llama-bpe": cut(GPT4),
+    "qwen2": cut(QWEN2),
+    "default": cut(r"[\p{P}\$\+<=>\^~\|]+", GPT2, r"\p{N}+", r"[0-9][0-9][0-9]"),
+}
+#: other names of the same
+ALIASES = {"llama3": "llama-bpe", "llama-v3": "llama-bpe", "starcoder": "smollm", "refact": "smollm"}
+
+
+def load_tokenizer(metadata: Mapping[str, Any]) -> Tokenizer:
+    """The tokenizer that a GGUF file's metadata describe. Raises :class:`GlaswerkError` in one line."""
+    kind = metadata.get(KEY + "model")
+    if kind not in ("gpt2", "llama"):
+        raise GlaswerkError(f"{KEY}model {str(kind)[:40]!r} is not supported; supported are gpt2 and llama")
+    texts = _texts(metadata, "tokens")
+    types = _numbers(metadata, "token_type", len(texts), np.integer)
+    size = len(texts)
+    while size and types[size - 1] == UNUSED:  # rows that only fill the matrix up
+        size -= 1
+    vocabulary = {text: number for number, text in enumerate(texts[:size])}
+    if len(vocabulary) != size:
+        raise GlaswerkError(f"{KEY}tokens holds a text twice; the file is damaged")
+    marks = {UNKNOWN, CONTROL, USER_DEFINED, UNUSED}
+    special = {text: number for text, number in vocabulary.items() if int(types[number]) in marks}
+    document = (_byte_level if kind == "gpt2" else _sentencepiece)(metadata, vocabulary, special)
+    try:
+        return from_json(document)
+    except GlaswerkError as error:
+        raise GlaswerkError(f"the tokenizer in the file: {str(error).removeprefix('tokenizer.json: ')}") from error
+
+
+def load_template(metadata: Mapping[str, Any], tokenizer: Tokenizer) -> ChatTemplate | None:
+    """The file's chat template, if it has one."""
+    source = metadata.get("tokenizer.chat_template")
+    if not isinstance(source, str):
+        return None
+    names = {number: name for name, number in tokenizer.special.items()}
+    begin, end = (_id(metadata, name) for name in ("bos_token_id", "eos_token_id"))
+    return ChatTemplate(source, *("" if number is None else names.get(number, "") for number in (begin, end)))
+
+
+def begin_id(metadata: Mapping[str, Any]) -> int | None:
+    """The token that stands before every text, or None; a file that does not say goes by llama.cpp's habit."""
+    usual = metadata.get(KEY + "model") == "llama" or _pre(metadata) == "llama-bpe"
+    wanted = metadata.get(KEY + "add_bos_token", usual)
+    return _id(metadata, "bos_token_id") if wanted is True else None
+
+
+def end_ids(metadata: Mapping[str, Any]) -> set[int]:
+    """The tokens that the file names as ends of a text or of a turn."""
+    found = (_id(metadata, name) for name in ("eos_token_id", "eot_token_id"))
+    return {number for number in found if number is not None}
+
+
+def _byte_level(metadata: Mapping[str, Any], vocabulary: dict[str, int], special: dict[str, int]) -> dict[str, Any]:
+    pre = _pre(metadata)
+    if pre not in PRE:
+        raise GlaswerkError(f"{KEY}pre {pre[:40]!r} is not supported; supported are {', '.join(PRE)}")
+    document = frame(
+        {
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": None,
+            "continuing_subword_prefix": None,
+            "end_of_word_suffix": None,
+            "fuse_unk": False,
+            "byte_fallback": False,
+            "ignore_merges": pre == "llama-bpe",
+            "vocab": vocabulary,
+            "merges": [merge.split(" ") for merge in _texts(metadata, "merges", most=4 * MOST_TOKENS)],
+        },
+        special,
+    )
+    document["normalizer"] = {"type": "NFC"} if pre == "qwen2" else None
+    document["pre_tokenizer"] = PRE[pre]
+    document["decoder"] = byte_level(use_regex=True) | {"add_prefix_space": True}
+    return document
+
+
+def _sentencepiece(metadata: Mapping[str, Any], vocabulary: dict[str, int], special: dict[str, int]) -> dict[str, Any]:
+    scores = _numbers(metadata, "scores", len(vocabulary), np.floating)
+    ways: list[tuple[float, int, int, str, str]] = []
+    for text, number in vocabulary.items():
+        if len(text) > 256:
+            raise GlaswerkError(f"{KEY}tokens holds a text of {len(text)} characters, more than any real one has")
+        if text in special:
+            continue
+        for place in range(1, len(text)):
+            left, right = vocabulary.get(text[:place]), vocabulary.get(text[place:])
+            if left is not None and right is not None:
+                ways.append((-float(scores[number]), left, right, text[:place], text[place:]))
+    ways.sort()
+    names = {number: name for name, number in vocabulary.items()}
+    unknown = _id(metadata, "unknown_token_id")
+    document = frame(
+        {
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": None if unknown is None else names.get(unknown),
+            "continuing_subword_prefix": None,
+            "end_of_word_suffix": None,
+            "fuse_unk": True,
+            "byte_fallback": True,
+            "ignore_merges": False,
+            "vocab": vocabulary,
+            "merges": [[left, right] for *_, left, right in ways],
+        },
+        special,
+    )
+    prefix = metadata.get(KEY + "add_space_prefix", True) is True
+    replace = {"type": "Replace", "pattern": {"String": " "}, "content": SPACE}
+    first = {"type": "Prepend", "prepend": SPACE}
+    document["normalizer"] = {"type": "Sequence", "normalizers": [first, replace]} if prefix else replace
+    decoders: list[dict[str, Any]] = [
+        {"type": "Replace", "pattern": {"String": SPACE}, "content": " "},
+        {"type": "ByteFallback"},
+        {"type": "Fuse"},
+    ]
+    strip = [{"type": "Strip", "content": " ", "start": 1, "stop": 0}] if prefix else []
+    document["decoder"] = {"type": "Sequence", "decoders": decoders + strip}
+    return document
+
+
+def _pre(metadata: Mapping[str, Any]) -> str:
+    pre = str(metadata.get(KEY + "pre", "default"))
+    return ALIASES.get(pre, pre)
+
+
+def _texts(metadata: Mapping[str, Any], name: str, most: int = MOST_TOKENS) -> Texts:
+    value = metadata.get(KEY + name)
+    if not isinstance(value, Texts) or len(value) > most:
+        raise GlaswerkError(f"{KEY}{name} is missing or no list of texts; the file is not complete")
+    return value
+
+
+def _numbers(metadata: Mapping[str, Any], name: str, count: int, kind: type) -> np.ndarray:
+    value = metadata.get(KEY + name)
+    if not isinstance(value, np.ndarray) or len(value) < count or not np.issubdtype(value.dtype, kind):
+        raise GlaswerkError(f"{KEY}{name} is missing or no list of {count:,} numbers; the file is not complete")
+    return value
+
+
+def _id(metadata: Mapping[str, Any], name: str) -> int | None:
+    value = metadata.get(KEY + name)
+    return value if type(value) is int and 0 <= value < MOST_TOKENS else None
