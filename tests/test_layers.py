@@ -34,11 +34,12 @@ ALLOWED: dict[str, set[str]] = {
 }
 for room, extra in (
     ("opened", ()),
+    ("export", ("opened",)),
     ("evaluate", ("opened",)),
     ("align", ("opened", "evaluate")),
     ("planning", ()),
     ("pipeline", ("opened", "evaluate", "align", "planning")),
-    ("cli", ("opened", "evaluate", "align", "planning", "pipeline")),
+    ("cli", ("opened", "export", "evaluate", "align", "planning", "pipeline")),
 ):
     ALLOWED[room] = {*ALLOWED["lens"], "lens", *extra}
 ALLOWED["__main__"] = {"cli"}

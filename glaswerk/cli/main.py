@@ -16,6 +16,7 @@ VERBS = {
     "chat": "talk to a model in the terminal",
     "generate": "continue a prompt",
     "trace": "follow a prompt through the model: every value, every head, and where it comes from",
+    "export": "write a model for other tools: a Hugging Face folder or a GGUF file",
     "pull": "fetch a corpus, vocabulary, benchmark or model; hash-checked",
     "corpus": "look at texts the way a run reads them: counts, lengths, what is dropped and why",
     "tokenizer": "train, encode, decode, compare",
@@ -110,7 +111,7 @@ def help_text() -> str:
     return (
         f"{bold}glaswerk{end}: a language model you can see through\n\n"
         f"usage: glaswerk VERB ...     (glaswerk VERB --help says more)\n\n{verbs}\n\n"
-        "MODEL is a run, a stage folder, or a Hugging Face folder.\n"
+        "MODEL is a run, a stage folder, a Hugging Face folder, a GGUF file, or a pulled name.\n"
         "Start with: glaswerk run"
     )
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,11 @@ import torch
 from torch import Tensor
 
 from glaswerk.errors import GlaswerkError
-from glaswerk.formats.blocks import dequantize
-from glaswerk.formats.gguf import GGUFFile, TensorInfo
+from glaswerk.formats.blocks import KINDS, dequantize, quantize
+from glaswerk.formats.gguf import GGUFFile, NewTensor, TensorInfo
 from glaswerk.model.config import ModelConfig, brief
-from glaswerk.model.layout import Part, gguf_name
+from glaswerk.model.decoder import Decoder
+from glaswerk.model.layout import Part, gguf_name, layout
 from glaswerk.model.position import frequencies
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3", "gpt2")
@@ -280,3 +282,86 @@ def rope_factors(config: ModelConfig) -> np.ndarray | None:
         return None
     plain = frequencies(replace(config, rope_llama3=None))
     return (plain / frequencies(config)).numpy()
+
+
+# ---------------------------------------------------------------------------------------------- writing
+#: what a matrix becomes -> what embedding and head become, and the number that stands for it in general.file_type
+FILE_TYPES = {"F16": ("F16", 1), "Q8_0": ("Q8_0", 7), "Q4_0": ("Q8_0", 2)}
+
+
+def to_metadata(config: ModelConfig, kind: str) -> dict[str, Any]:
+    """What a GGUF file says of a decoder whose matrices are of ``kind``.
+
+    Raises :class:`GlaswerkError` for features that llama.cpp's architectures do not have.
+    """
+    family = config.family()
+    if family == "qwen3" and config.attention_bias:
+        raise GlaswerkError("GGUF has no architecture with QK-norm and biases in attention; use --to hf")
+    for name, width in (
+        ("width", config.width),
+        ("heads times head_width", config.heads * config.head_width),
+        ("mlp_width", config.mlp_width),
+    ):
+        if kind != "F16" and width % KINDS[kind].weights:
+            raise GlaswerkError(
+                f"the model's {name} is {width}, and {kind} has blocks of {KINDS[kind].weights}; use --dtype f16"
+            )
+    layer = "attention.layer_norm_epsilon" if family == "gpt2" else "attention.layer_norm_rms_epsilon"
+    values: dict[str, Any] = {
+        "vocab_size": config.vocabulary_size,
+        "context_length": config.context,
+        "embedding_length": config.width,
+        "block_count": config.layers,
+        "feed_forward_length": config.mlp_width,
+        "attention.head_count": config.heads,
+        "attention.head_count_kv": config.kv_heads,
+        layer: config.norm_eps,
+    }
+    if family != "gpt2":
+        values |= {
+            "attention.key_length": config.head_width,
+            "attention.value_length": config.head_width,
+            "rope.dimension_count": config.head_width,
+            "rope.freq_base": float(config.rope_theta),
+        }
+    return {
+        "general.architecture": family,
+        "general.type": "model",
+        "general.quantization_version": 2,
+        "general.file_type": FILE_TYPES[kind][1],
+        **{f"{family}.{name}": value for name, value in values.items()},
+    }
+
+
+def to_tensors(model: Decoder, kind: str) -> list[NewTensor]:
+    """The decoder's weights as a GGUF file's tensors: matrices as ``kind``, what is small or delicate as F32."""
+    config = model.config
+    interleave = config.family() == "llama"
+    parameters = dict(model.named_parameters())
+    tensors = []
+    for name, parts in layout(config).items():
+        row = 0
+        for part in parts:
+            rows, theirs = part.shape[-1] if part.transposed else part.shape[0], gguf_name(part.name)
+            value = parameters[name].detach()[row : row + rows]
+            row += rows
+            outer = name in ("embedding", "unembedding.weight")
+            stored = "F32" if value.dim() == 1 or name == "position" else FILE_TYPES[kind][0] if outer else kind
+            heads = {"attn_q": config.heads, "attn_k": config.kv_heads}.get(theirs.split(".")[-2])
+            order = interleaved(rows, heads) if interleave and heads else None
+            tensors.append(NewTensor(theirs, stored, tuple(value.shape), partial(packed, value, stored, theirs, order)))
+    factors = rope_factors(config)
+    if factors is not None:
+        row_of = factors[None].astype(np.float32)
+        tensors.append(NewTensor(ROPE_FACTORS, "F32", factors.shape, lambda: quantize("F32", row_of)))
+    return tensors
+
+
+def packed(value: Tensor, kind: str, name: str, order: np.ndarray | None) -> np.ndarray:
+    """One tensor's bytes, ``[N, bytes of a row]``. Raises :class:`GlaswerkError` for numbers that do not fit."""
+    numbers = value.float().cpu().numpy()
+    numbers = numbers if order is None else numbers[order]
+    limit = np.finfo(np.float16).max if kind == "F16" else np.finfo(np.float32).max
+    if not (np.abs(numbers) <= limit).all():
+        raise GlaswerkError(f"the tensor {name!r} holds numbers that {kind} cannot: not finite, or too large")
+    return quantize(kind, numbers.reshape(-1, numbers.shape[-1]))

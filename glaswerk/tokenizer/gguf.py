@@ -1,4 +1,4 @@
-"""The tokenizer inside a GGUF file: its vocabulary, where text is cut, its chat template, what begins and ends a text.
+"""The tokenizer in a GGUF file: vocabulary, where text is cut, chat template, what begins and ends a text; both ways.
 
 The metadata become the ``tokenizer.json`` they stand for, so that a stranger's values go through the same checks and
 the same code. Known are ``gpt2`` (BPE on bytes; where text is cut has only a name in the file) and ``llama``
@@ -9,18 +9,24 @@ Left out: unigram, WordPiece and the other kinds, which are refused by name.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from glaswerk.errors import GlaswerkError
 from glaswerk.formats.gguf import Texts
+from glaswerk.tokenizer.bpe import BPETokenizer
+from glaswerk.tokenizer.chat import CHATML
+from glaswerk.tokenizer.fast import merge_of
 from glaswerk.tokenizer.huggingface import MOST_TOKENS, frame, from_json
 from glaswerk.tokenizer.interface import Tokenizer
 from glaswerk.tokenizer.metaspace import SPACE
 from glaswerk.tokenizer.patterns import GPT2, GPT4
-from glaswerk.tokenizer.split import byte_level
+from glaswerk.tokenizer.split import byte_level, flatten
 from glaswerk.tokenizer.template import ChatTemplate
+
+if TYPE_CHECKING:
+    from glaswerk.tokenizer.speech import Speech
 
 KEY = "tokenizer.ggml."
 #: values of token_type
@@ -190,3 +196,84 @@ def _numbers(metadata: Mapping[str, Any], name: str, count: int, kind: type) -> 
 def _id(metadata: Mapping[str, Any], name: str) -> int | None:
     value = metadata.get(KEY + name)
     return value if type(value) is int and 0 <= value < MOST_TOKENS else None
+
+
+# ---------------------------------------------------------------------------------------------- writing
+def to_metadata(speech: Speech, size: int) -> dict[str, Any]:
+    """What a GGUF file says of a tokenizer, for a model of ``size`` rows of the embedding.
+
+    Raises :class:`GlaswerkError` where llama.cpp would read other ids: GGUF has only names for the ways to cut text.
+    """
+    tokenizer = speech.tokenizer
+    if not isinstance(tokenizer, BPETokenizer):
+        raise GlaswerkError(
+            f"a GGUF file cannot hold a tokenizer of this kind ({type(tokenizer).__name__}): only BPE on bytes; "
+            "use --to hf"
+        )
+    pre = name_of_cuts(tokenizer)
+    document = tokenizer.as_json()
+    texts = [f"[PAD{number}]" for number in range(size)]
+    types = np.full(size, UNUSED, np.int32)
+    for text, number in document["model"]["vocab"].items():
+        texts[number], types[number] = text, 1
+    for text, number in tokenizer.special.items():
+        texts[number], types[number] = text, CONTROL
+    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in document["model"]["merges"]]
+    turn = tokenizer.special.get("<|im_end|>")
+    end = tokenizer.end_id if not speech.has_chat or turn is None else turn
+    if speech.template is not None:
+        end = tokenizer.special.get(speech.template.eos, end)
+    values: dict[str, Any] = {
+        KEY + "model": "gpt2",
+        KEY + "pre": pre,
+        KEY + "tokens": texts,
+        KEY + "token_type": types,
+        KEY + "merges": merges,
+        KEY + "bos_token_id": tokenizer.end_id if speech.begin is None else speech.begin,
+        KEY + "eos_token_id": end,
+        KEY + "padding_token_id": tokenizer.end_id,
+        KEY + "add_bos_token": speech.begin is not None,
+        KEY + "add_space_prefix": False,
+    }
+    if speech.has_chat:
+        values["tokenizer.chat_template"] = CHATML if speech.template is None else speech.template.source
+    return values
+
+
+def name_of_cuts(tokenizer: BPETokenizer) -> str:
+    """The name that makes llama.cpp cut and merge text as ``tokenizer`` does."""
+    split = tokenizer.split
+    wanted = (_cuts(split.pre_tokenizer), split.normalizer)
+    for pre, part in PRE.items():
+        normalizer = {"type": "NFC"} if pre == "qwen2" else None
+        if wanted == (_cuts(part), normalizer):
+            break
+    else:
+        raise GlaswerkError("GGUF has no name for the way this tokenizer cuts text, so ids would differ; use --to hf")
+    # llama-bpe takes a piece that is a token as it is, the others always merge: the same only if merging finds it
+    if tokenizer.whole_pieces != (pre == "llama-bpe"):
+        for number, token in enumerate(tokenizer.tokens):
+            if token is not None and merge_of(tokenizer, token) != [number]:
+                raise GlaswerkError(
+                    f"this tokenizer reaches the token {token[:40]!r} in a way that GGUF has no name for; use --to hf"
+                )
+    return pre
+
+
+def _cuts(part: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """A pre_tokenizer's steps, as far as they cut text, two spellings of one pattern as one."""
+    steps: list[tuple[Any, ...]] = []
+    for step in flatten(part, "pretokenizers"):
+        if step["type"] == "ByteLevel" and step.get("use_regex", True):
+            steps.append((GPT2, step.get("add_prefix_space", True)))
+        elif step["type"] == "ByteLevel":
+            steps += [("prefix",)] if step.get("add_prefix_space", True) else []
+        elif step["type"] == "Split" and step.get("behavior") == "Isolated":
+            pattern = step["pattern"].get("Regex", "")
+            same = pattern.replace(r"|\s*[\r\n]+|", r"|\s*[\r\n]|")  # both end at the last line end of the spaces
+            steps.append((same, False))
+        elif step["type"] == "Digits" and step.get("individual_digits") is True:
+            steps.append((r"\p{N}", False))
+        else:
+            steps.append((step["type"], None))
+    return steps

@@ -22,10 +22,12 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from glaswerk.errors import GlaswerkError
+from glaswerk.formats import strict_json
 from glaswerk.tokenizer.interface import Tokenizer, valid_unicode
 
 #: longest template (the largest known ones have 20 kB) and bounds of one rendering
 TEMPLATE_CHARACTERS = 100_000
+LARGEST_FILE = 50_000_000
 OUTPUT_CHARACTERS = 2_000_000
 LOOP_STEPS = 200_000
 SECONDS = 5.0
@@ -53,7 +55,7 @@ class ChatTemplate:
     def __init__(self, source: str, bos: str = "", eos: str = "") -> None:
         if len(source) > TEMPLATE_CHARACTERS:
             raise GlaswerkError(f"the chat template has {len(source):,} characters; that is none to be run")
-        self.bos, self.eos = bos, eos
+        self.source, self.bos, self.eos = source, bos, eos
         self._sandbox = _Sandbox()
         try:
             self._template = self._sandbox.from_string(source)
@@ -107,22 +109,22 @@ def load_template(folder: Path) -> ChatTemplate | None:
     """The chat template of a Hugging Face folder (``chat_template.jinja`` or ``tokenizer_config.json``), if
     any.
     """
-    said: Any = {}
-    file = folder / "tokenizer_config.json"
+    file, beside = folder / "tokenizer_config.json", folder / "chat_template.jinja"
+    said = strict_json.read(file, LARGEST_FILE) if file.is_file() else {}
+    source: Any = None
     try:
-        if file.is_file():
-            said = json.loads(file.read_bytes())
-        beside = folder / "chat_template.jinja"
-        source = beside.read_text(encoding="utf-8") if beside.is_file() else None
-    except (OSError, ValueError, RecursionError) as error:
-        raise GlaswerkError(f"the chat template in {folder} cannot be read: {_one_line(error)}") from error
+        if beside.is_file():
+            with open(beside, encoding="utf-8") as text:
+                source = text.read(TEMPLATE_CHARACTERS + 1)
+    except (OSError, ValueError) as error:
+        raise GlaswerkError(f"the chat template {beside} cannot be read: {_one_line(error)}") from error
     if not isinstance(said, dict):
         raise GlaswerkError(f"{file} is no JSON object: the file is damaged")
     if source is None:
         source = said.get("chat_template")
     if isinstance(source, list):  # several named templates: the default one
-        named = {one.get("name"): one.get("template") for one in source if isinstance(one, dict)}
-        source = named.get("default")
+        named = [one for one in source if isinstance(one, dict) and one.get("name") == "default"]
+        source = named[0].get("template") if named else None
     if not isinstance(source, str):
         return None
     return ChatTemplate(source, _token_text(said.get("bos_token")), _token_text(said.get("eos_token")))
@@ -134,9 +136,12 @@ def _token_text(token: Any) -> str:
 
 
 def _hide(value: Any, tokenizer: Tokenizer, hidden: list[str]) -> Any:
-    """``value`` with every special token's text (and every mark of ours) in its strings put behind a mark."""
+    """``value`` with every special token's text (and every mark of ours) in its strings put behind a mark.
+
+    A string's end that a special token begins with goes too: the template may write the rest of it next.
+    """
     if isinstance(value, Mapping):
-        return {key: _hide(inner, tokenizer, hidden) for key, inner in value.items()}
+        return {_hide(key, tokenizer, hidden): _hide(inner, tokenizer, hidden) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_hide(inner, tokenizer, hidden) for inner in value]
     if not isinstance(value, str):
@@ -147,7 +152,14 @@ def _hide(value: Any, tokenizer: Tokenizer, hidden: list[str]) -> Any:
         return f"\ue000{len(hidden) - 1}\ue001"
 
     names = sorted(tokenizer.special, key=len, reverse=True)
-    return re.sub("|".join([_MARK.pattern, *map(re.escape, names)]), mark, value)
+    safe = re.sub("|".join([_MARK.pattern, *map(re.escape, names)]), mark, value)
+    longest = min(len(safe), len(names[0]) - 1 if names else 0)
+    for length in range(longest, 0, -1):
+        end = safe[-length:]
+        if any(name.startswith(end) for name in names):
+            hidden.append(end)
+            return safe[:-length] + f"\ue000{len(hidden) - 1}\ue001"
+    return safe
 
 
 def _shown(mark: re.Match[str], hidden: list[str]) -> str:
