@@ -14,7 +14,8 @@ import math
 import mmap
 import os
 import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -34,6 +35,9 @@ MOST_TEXTS = 4_000_000
 LONGEST_NAME, LONGEST_TEXT = 1_000, 16_000_000
 #: no tensor has more sizes
 MOST_DIMENSIONS = 4
+#: texts of a list that are read at once
+PORTION = 4_096
+UNSIGNED = struct.Struct("<Q")
 
 #: a metadata value's type number -> how it lies in the file
 NUMBERS: dict[int, np.dtype] = {
@@ -88,6 +92,21 @@ class Texts(Sequence[str]):
         if isinstance(place, slice):
             return [self.file.text(int(start), self.name) for start in self.starts[place]]
         return self.file.text(int(self.starts[place]), self.name)
+
+    def __iter__(self) -> Iterator[str]:
+        """All of them, some thousands read at once."""
+        for first in range(0, len(self.starts), PORTION):
+            bounds = self.starts[first : first + PORTION].tolist()
+            base, (*_, last) = bounds[0], bounds
+            last += 8 + int.from_bytes(self.file.map[last : last + 8], "little")
+            data = self.file.map[base:last]
+            for start, end in zip(bounds, [*bounds[1:], last], strict=True):
+                if end - start > LONGEST_TEXT:
+                    yield self.file.text(start, self.name)
+                try:
+                    yield data[start - base + 8 : end - base].decode("utf-8")
+                except UnicodeDecodeError:
+                    yield self.file.text(start, self.name)  # which says where
 
 
 class GGUFFile:
@@ -205,11 +224,11 @@ class GGUFFile:
             raise self.broken(f"the metadata value {name!r} is {what}, which is not supported", self.at - 4)
         count = self._count("<Q", f"the length of {name!r}", MOST_TEXTS - self.texts, each=8)
         self.texts += count
-        starts = np.empty(count, np.int64)  # at most as many bytes as the file still has
-        for place in range(count):
-            starts[place] = self.at
+        starts = array("q")  # 8 bytes for each, which has at least as many in the file
+        for _ in range(count):
+            starts.append(self.at)
             self._skip_text(name)
-        return Texts(self, name, starts)
+        return Texts(self, name, np.frombuffer(starts, np.int64))
 
     def _numbers(self, dtype: np.dtype, count: int, name: str) -> np.ndarray:
         start = self.at
@@ -243,7 +262,7 @@ class GGUFFile:
         start = self.at
         if start + 8 > self.size:
             raise self.broken(f"{what} should go on at byte {start:,}, where the file ends: it is cut short")
-        length = int.from_bytes(self.map[start : start + 8], "little")
+        (length,) = UNSIGNED.unpack_from(self.map, start)
         if length > self.size - start - 8:
             raise self.broken(f"{what} claims a text of {length:,} bytes, more than the file has left", start)
         self.at = start + 8 + length

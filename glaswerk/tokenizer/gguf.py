@@ -9,6 +9,7 @@ Left out: unigram, WordPiece and the other kinds, which are refused by name.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,7 +71,7 @@ def load_tokenizer(metadata: Mapping[str, Any]) -> Tokenizer:
     size = len(texts)
     while size and types[size - 1] == UNUSED:  # rows that only fill the matrix up
         size -= 1
-    vocabulary = {text: number for number, text in enumerate(texts[:size])}
+    vocabulary = {text: number for number, text in enumerate(islice(texts, size))}
     if len(vocabulary) != size:
         raise GlaswerkError(f"{KEY}tokens holds a text twice; the file is damaged")
     marks = {UNKNOWN, CONTROL, USER_DEFINED, UNUSED}
@@ -120,7 +121,7 @@ def _byte_level(metadata: Mapping[str, Any], vocabulary: dict[str, int], special
             "byte_fallback": False,
             "ignore_merges": pre == "llama-bpe",
             "vocab": vocabulary,
-            "merges": [merge.split(" ") for merge in _texts(metadata, "merges", most=4 * MOST_TOKENS)],
+            "merges": [merge.split(" ", 2) for merge in _texts(metadata, "merges", most=4 * MOST_TOKENS)],
         },
         special,
     )

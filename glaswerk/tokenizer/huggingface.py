@@ -223,9 +223,12 @@ def _merges(given: Any) -> list[tuple[str, str]]:
     pairs = []
     for one in given:
         parts = one.split(" ") if isinstance(one, str) else one
-        if not isinstance(parts, list) or len(parts) != 2 or not all(isinstance(part, str) and part for part in parts):
+        if not isinstance(parts, list) or len(parts) != 2:
             raise _bad(f"a merge is not two tokens: {str(one)[:60]!r}")
-        pairs.append((parts[0], parts[1]))
+        left, right = parts
+        if not (isinstance(left, str) and isinstance(right, str) and left and right):
+            raise _bad(f"a merge is not two tokens: {str(one)[:60]!r}")
+        pairs.append((left, right))
     return pairs
 
 
