@@ -8,6 +8,7 @@ error; a continuation that reaches the end stops with ``finish_reason`` "length"
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import torch
 
 from glaswerk.errors import GlaswerkError
 from glaswerk.generate.constrain import Grammar, grammar, mask_logits
+from glaswerk.generate.program import Reader
 from glaswerk.generate.sampling import SamplingOptions, choose, penalize_repetition
 from glaswerk.generate.speculative import speculate
 from glaswerk.generate.writing import Writer
@@ -224,12 +226,11 @@ def steps(
 ) -> Iterator[list[tuple[Row, Piece]]]:
     """One step of all unfinished rows at a time: feed, choose, hand out. Prompts are padded on the left."""
     training, device = model.training, model.embedding.device
+    reader: Reader | None = None
     model.eval()
     try:
         longest = max(len(row.prompt) for row in rows)
         slots = longest + max(row.limit for row in rows)
-        dtype = model.compute_dtype or model.embedding.dtype
-        cache = Cache(model.config, len(rows), slots, dtype, device)
         ids_BT = torch.zeros(len(rows), longest, dtype=torch.long)
         for place, row in enumerate(rows):
             ids_BT[place, longest - len(row.prompt) :] = torch.tensor(row.prompt)
@@ -240,15 +241,27 @@ def steps(
         # what ends a text is not penalized for having been seen: ending must stay possible
         never_seen = [number for number in rows[0].ends if number < known]
         seen_BV = seen_tokens(rows, known, never_seen).to(device) if options.repetition_penalty != 1 else None
+        # one row is read by a program, token after token
+        reader = Reader(model, slots, known) if len(rows) == 1 else None
+        dtype = model.compute_dtype or model.embedding.dtype
+        cache = reader.cache if reader else Cache(model.config, len(rows), slots, dtype, device)
+        greedy = options.temperature == 0 and seen_BV is None and rows[0].matcher is None
         ids_BT = ids_BT.to(device)
         while True:
-            x_BC = model.hidden(ids_BT, cache=cache, pad=pad)[:, -1]
-            logits_BV = model.head(x_BC)[:, :known].float()
+            if reader is not None:
+                logits_BV = reader.read(ids_BT).float()
+            else:
+                x_BC = model.hidden(ids_BT, cache=cache, pad=pad)[:, -1]
+                logits_BV = model.head(x_BC)[:, :known].float()
             if rows[0].matcher is not None:
                 logits_BV = torch.stack([row.constrain(one) for row, one in zip(rows, logits_BV, strict=True)])
             if seen_BV is not None:
                 logits_BV = penalize_repetition(logits_BV, seen_BV, options.repetition_penalty)
-            chosen = choose(logits_BV, options, [row.generator for row in rows])
+            best = reader.best() if reader is not None and greedy else None
+            if best is not None and math.isfinite(best[1]):
+                chosen = [best[0]]
+            else:
+                chosen = choose(logits_BV, options, [row.generator for row in rows])
             live = [place for place, row in enumerate(rows) if not row.finished]
             yield [(rows[place], rows[place].take(chosen[place])) for place in live]
             if all(row.finished for row in rows):
@@ -268,6 +281,8 @@ def steps(
                 seen_BV = seen_BV[index] if seen_BV is not None else None
     finally:
         model.train(training)
+        if reader is not None:
+            reader.close()
 
 
 def seen_tokens(rows: list[Row], known: int, never_seen: list[int]) -> torch.Tensor:

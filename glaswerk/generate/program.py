@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -26,6 +27,7 @@ from glaswerk.model.decoder import Decoder
 from glaswerk.model.native import ops
 from glaswerk.model.native.build import Step, library
 from glaswerk.model.native.ops import CALLS, Call
+from glaswerk.model.quantize import BLOCK, QuantizedLinear
 
 #: PyTorch's operations that are ours by another name
 SAME = {torch.ops.aten.add.Tensor: "add"}
@@ -208,13 +210,83 @@ def filter_none(tensors: Sequence[Tensor | None]) -> list[Tensor]:
     return [tensor for tensor in tensors if tensor is not None]
 
 
-# ---------------------------------------------------------------------------------------------- kept for the next text
+# ---------------------------------------------------------------------------------------------- one text
 #: model -> programs nobody uses at the moment
 SHELF: WeakKeyDictionary[Decoder, list[Program]] = WeakKeyDictionary()
 
 
+#: prompts up to so many tokens are read without rounding activations to bytes
+EXACT_UP_TO = 64
+
+
+class Reader:
+    """Reads one text for a model: prompts as they come, single tokens by a program where that is possible.
+
+    ``known``: how many logits, from the first on, may be chosen. To be used in inference mode, and closed.
+    """
+
+    def __init__(self, model: Decoder, slots: int, known: int) -> None:
+        self.model, self.known = model, known
+        dtype = model.compute_dtype or model.embedding.dtype
+        self.program = take(model, slots, known, dtype)
+        self.current = False  # whether the program made the last logits
+        self.recordable = True
+        if self.program is not None:
+            self.cache = self.program.cache
+        else:
+            slots = max(slots, min(-(-slots // SLOTS) * SLOTS, model.config.context))
+            self.cache = Cache(model.config, 1, slots, dtype, model.embedding.device)
+
+    def read(self, ids_1T: Tensor) -> Tensor:
+        """Logits ``[1, known]`` after these tokens; they are overwritten by the next call."""
+        self.current = False
+        if ids_1T.shape[1] > 1 or not self.recordable or not ops.at_hand(ids_1T):
+            # a question of a few words hangs on every rounding, and costs little exact
+            short = self.cache.length == 0 and ids_1T.shape[1] <= EXACT_UP_TO
+            with ops.plain_only() if short else nullcontext():
+                x_1C = self.model.hidden(ids_1T, cache=self.cache)[:, -1]
+            return careful_head(self.model, x_1C)[:, : self.known]
+        token, start = int(ids_1T), self.cache.length
+        if self.program is not None:
+            self.program.step(token)
+        else:
+            try:
+                self.program = Program(self.model, self.cache, token, self.known)
+            except Unrecordable:
+                self.recordable, self.cache.length = False, start
+                return self.read(ids_1T)
+        self.current = True
+        return self.program.logits[:, : self.known]
+
+    def best(self) -> tuple[int, float] | None:
+        """The likeliest token and its logit, where the last call has computed it on the way."""
+        return (self.program.best, self.program.best_logit) if self.program is not None and self.current else None
+
+    def close(self) -> None:
+        """The program goes back on the shelf; no more reading."""
+        if self.program is not None:
+            shelf = SHELF.setdefault(self.model, [])
+            shelf.append(self.program)
+            del shelf[:-2]
+            self.program = None
+        self.recordable = False
+
+
+def careful_head(model: Decoder, x_1C: Tensor) -> Tensor:
+    """Logits of a prompt's end, on which a whole reply hangs: a quantized head rounds a vector to 8 bits, so what the
+    rounding leaves is multiplied too. (SmolLM2 has two first words 0.08 apart, and rounding swaps them.)
+    """
+    head = model.embedding if model.unembedding is None else model.unembedding
+    if not isinstance(head, QuantizedLinear) or x_1C.shape[-1] % BLOCK:
+        return model.head(x_1C)
+    blocks = x_1C.unflatten(-1, (-1, BLOCK))
+    step = (blocks.abs().amax(-1, keepdim=True) / 127).clamp_min(1e-38)
+    rounded = ((blocks / step).round() * step).flatten(-2)
+    return model.head(rounded) + model.head(x_1C - rounded)
+
+
 def take(model: Decoder, slots: int, known: int, dtype: torch.dtype) -> Program | None:
-    """A program from the shelf that fits, with an empty cache; it is the caller's alone until :func:`put`."""
+    """A program from the shelf that fits, with an empty cache; it is the caller's alone."""
     shelf = SHELF.get(model, [])
     for program in list(shelf):
         try:
@@ -228,10 +300,3 @@ def take(model: Decoder, slots: int, known: int, dtype: torch.dtype) -> Program 
             return program
         shelf.append(program)
     return None
-
-
-def put(model: Decoder, program: Program) -> None:
-    """Keep a program for the next text."""
-    shelf = SHELF.setdefault(model, [])
-    shelf.append(program)
-    del shelf[:-2]

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from glaswerk.model.cache import Cache
 from glaswerk.model.config import ModelConfig
 from glaswerk.model.mlp import Linear
+from glaswerk.model.native import many, ops
 from glaswerk.model.norm import RMSNorm
 from glaswerk.model.position import rotate
 from glaswerk.model.taps import Taps, tap
@@ -54,7 +55,13 @@ class Attention(nn.Module):
         cosine and sine (None: positions were learned)."""
         B, T, _ = x_BTC.shape
         H, G, D = self.heads, self.groups, self.head_width
-        qkv_BTnD = self.qkv(x_BTC).view(B, T, H + 2 * G, D)
+        qkv_BTE = self.qkv(x_BTC)
+        if many.ready() and cache is not None:
+            norms = (self.q_norm.weight, self.k_norm.weight) if self.q_norm and self.k_norm else (None, None)
+            eps = self.q_norm.eps if self.q_norm else 0.0
+            keys, values = cache.layers[self.layer]
+            return self.output(many.attend(qkv_BTE, keys, values, *norms, *(turn or (None, None)), cache.length, eps))
+        qkv_BTnD = qkv_BTE.view(B, T, H + 2 * G, D)
         q_BHTD, k_BGSD, v_BGSD = qkv_BTnD.transpose(1, 2).split((H, G, G), 1)
         q_BHTD = tap(taps, name + "q", q_BHTD)
         k_BGSD = tap(taps, name + "k", k_BGSD)
@@ -65,6 +72,9 @@ class Attention(nn.Module):
         if turn is not None:
             q_BHTD = tap(taps, name + "q_rotated", rotate(q_BHTD, *turn))
             k_BGSD = tap(taps, name + "k_rotated", rotate(k_BGSD, *turn))
+        if cache is not None and mask_BTS is None and ops.ready(q_BHTD):
+            heads_BHTD = ops.attend(q_BHTD, k_BGSD, v_BGSD, *cache.layers[self.layer], cache.position, D**-0.5)
+            return self.output(heads_BHTD.reshape(B, T, H * D))
         if cache is not None:
             k_BGSD, v_BGSD = cache.append(self.layer, k_BGSD, v_BGSD)
         dropout = self.dropout if self.training else 0.0

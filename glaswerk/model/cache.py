@@ -6,6 +6,7 @@ tokens; a full cache is an error, generation stops before (``glaswerk/generate``
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,7 +16,9 @@ from glaswerk.model.config import ModelConfig
 
 class Cache:
     """Room for ``slots`` tokens of ``batch`` rows. ``length`` counts the slots in use; all rows advance
-    together, shorter prompts are padded on the left (``pad`` in ``Decoder.hidden``)."""
+    together, shorter prompts are padded on the left (``pad`` in ``Decoder.hidden``). It may be set back: what comes
+    next then overwrites. ``position`` ``[1]`` is the same number where operations can read it.
+    """
 
     def __init__(
         self,
@@ -26,11 +29,21 @@ class Cache:
         device: torch.device | str = "cpu",
     ) -> None:
         self.slots = config.context if slots is None else slots
-        self.length = 0
+        self._length = np.zeros(1, np.int64)
+        self.position = torch.from_numpy(self._length)  # the same memory
         shape = (config.layers, 2, batch, config.kv_heads, self.slots, config.head_width)
         self.kv_L2BGSD = torch.zeros(shape, dtype=dtype, device=device)
         # one view per layer, made once: a slice costs as much as an operation on a small model
         self.layers = [(kv[0], kv[1]) for kv in self.kv_L2BGSD]
+
+    @property
+    def length(self) -> int:
+        """Slots in use."""
+        return int(self._length[0])
+
+    @length.setter
+    def length(self, slots: int) -> None:
+        self._length[0] = slots
 
     def room(self, time: int) -> None:
         """Raise :class:`GlaswerkError` unless ``time`` more tokens fit."""

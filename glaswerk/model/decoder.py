@@ -20,6 +20,7 @@ from glaswerk.model.cache import Cache
 from glaswerk.model.config import ModelConfig
 from glaswerk.model.count import flops_per_token, parameters_count
 from glaswerk.model.mlp import MLP, Linear
+from glaswerk.model.native import many, ops
 from glaswerk.model.norm import make_norm
 from glaswerk.model.position import Rotary
 from glaswerk.model.quantize import QuantizedLinear
@@ -51,10 +52,10 @@ class Block(nn.Module):
         name = self.name
         normed = tap(taps, name + "attention_norm", self.attention_norm(x_BTC))
         change = self.attention(normed, mask_BTS, turn, cache, taps, name + "attention.", path)
-        x_BTC = tap(taps, name + "residual_mid", x_BTC + self.drop(change))
+        x_BTC = tap(taps, name + "residual_mid", plus(x_BTC, self.drop(change)))
         normed = tap(taps, name + "mlp_norm", self.mlp_norm(x_BTC))
         change = self.mlp(normed, taps, name + "mlp.")
-        return tap(taps, name + "residual", x_BTC + self.drop(change))
+        return tap(taps, name + "residual", plus(x_BTC, self.drop(change)))
 
     def drop(self, x: Tensor) -> Tensor:
         """Dropout, in training only."""
@@ -96,8 +97,11 @@ class Decoder(nn.Module):
         taps: Taps | None = None,
     ) -> Tensor:
         """Logits ``[B, T, V]`` for token ids ``[B, T]``; see :meth:`hidden` for the arguments."""
-        x_BTC = self.hidden(ids_BT, cache=cache, positions=positions, pad=pad, taps=taps)
-        return tap(taps, "logits", self.head(x_BTC))
+        if taps is not None:
+            with ops.plain_only():  # what is recorded is what PyTorch computes
+                x_BTC = self.hidden(ids_BT, cache=cache, positions=positions, pad=pad, taps=taps)
+                return tap(taps, "logits", self.head(x_BTC))
+        return self.head(self.hidden(ids_BT, cache=cache, positions=positions, pad=pad))
 
     def hidden(
         self,
@@ -115,6 +119,12 @@ class Decoder(nn.Module):
         ``positions`` (``[T]`` or ``[B, T]``) overrides where the tokens stand; by default they follow what is
         in the cache.
         """
+        if taps is not None and ops.at_hand(ids_BT):
+            with ops.plain_only():  # what is recorded is what PyTorch computes
+                return self.hidden(ids_BT, cache=cache, positions=positions, pad=pad, taps=taps)
+        if not many.ready() and cache is not None and self.one_prompt(ids_BT, positions, pad):
+            with many.prompt():
+                return self.hidden(ids_BT, cache=cache)
         T = ids_BT.shape[1]
         start = 0 if cache is None else cache.length
         longest = start + T - (0 if pad is None else int(pad.min()))
@@ -126,19 +136,27 @@ class Decoder(nn.Module):
             cache.room(T)
         if positions is None and pad is not None:
             positions = (torch.arange(start, start + T, device=ids_BT.device) - pad[:, None]).clamp_min(0)
-        mask_BTS = attention_mask(start, T, pad, ids_BT.device)
+        mask_BTS = None if many.ready() else attention_mask(start, T, pad, ids_BT.device)
 
         x_BTC = self.embed(tap(taps, "tokens", ids_BT))
-        if self.compute_dtype is not None:
+        alone = ops.ready(x_BTC) and cache is not None and positions is None
+        if self.compute_dtype is not None and not ops.ready(x_BTC):
             x_BTC = x_BTC.to(self.compute_dtype)
         x_BTC = tap(taps, "embeddings", x_BTC)
         turn = None
-        if self.rotary is not None:
+        if self.rotary is not None and alone and cache is not None:
+            turn = self.rotary.at(cache.position, cache.slots)
+        elif self.rotary is not None:
             turn = self.rotary(start if positions is None else positions, T, x_BTC.dtype)
             if taps is not None:
                 turn = (tap(taps, "position.cosine", turn[0]), tap(taps, "position.sine", turn[1]))
         elif self.position is not None:
-            rows = self.position[start : start + T] if positions is None else F.embedding(positions, self.position)
+            if alone and cache is not None:
+                rows = ops.row(cache.position, self.position)
+            elif positions is None:
+                rows = self.position[start : start + T]
+            else:
+                rows = F.embedding(positions, self.position)
             x_BTC = tap(taps, "residual", x_BTC + tap(taps, "position", rows.to(x_BTC.dtype)))
         if self.training and self.config.dropout:
             x_BTC = F.dropout(x_BTC, self.config.dropout)
@@ -148,10 +166,26 @@ class Decoder(nn.Module):
             cache.length += T
         return tap(taps, "norm", self.norm(x_BTC))
 
+    def one_prompt(self, ids_BT: Tensor, positions: Tensor | None, pad: Tensor | None) -> bool:
+        """Whether these are many tokens of one text, computed with matrices that are all quantized, in shapes that the
+        operations for many tokens have (``native/many.py``)."""
+        if ids_BT.shape[0] != 1 or ids_BT.shape[1] == 1 or positions is not None or pad is not None:
+            return False
+        if not many.fast(ids_BT) or self.config.head_width % 16 or self.config.mlp_width % 16:
+            return False
+        return all(
+            isinstance(matrix, QuantizedLinear)
+            for block in self.blocks
+            if isinstance(block, Block)
+            for matrix in (block.attention.qkv, block.attention.output, block.mlp.up, block.mlp.down)
+        )
+
     def embed(self, ids_BT: Tensor) -> Tensor:
         """The vectors of the tokens, ``[B, T, C]``."""
         if isinstance(self.embedding, QuantizedLinear):
             return self.embedding.rows(ids_BT)
+        if ids_BT.shape == (1, 1) and ops.at_hand(ids_BT):
+            return ops.row(ids_BT, self.embedding)
         return F.embedding(ids_BT, self.embedding)
 
     def head(self, x_BTC: Tensor) -> Tensor:
@@ -160,6 +194,8 @@ class Decoder(nn.Module):
             return self.unembedding(x_BTC)
         if isinstance(self.embedding, QuantizedLinear):
             return self.embedding(x_BTC)
+        if ops.ready(x_BTC):
+            return ops.linear(x_BTC, self.embedding, None)
         return F.linear(x_BTC, self.embedding.to(x_BTC.dtype))
 
     # ------------------------------------------------------------------ weights
@@ -206,6 +242,11 @@ class Decoder(nn.Module):
     def flops_per_token(self, time: int, training: bool = True) -> float:
         """Floating-point operations per token at sequence length ``time``; see ``count.py``."""
         return flops_per_token(self.config, time, training)
+
+
+def plus(x_BTC: Tensor, change_BTC: Tensor) -> Tensor:
+    """The sum."""
+    return many.add(x_BTC, change_BTC) if many.ready() else x_BTC + change_BTC
 
 
 def attention_mask(start: int, time: int, pad: Tensor | None, device: torch.device) -> Tensor | None:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from glaswerk.model.config import ModelConfig
+from glaswerk.model.native import many, ops
 from glaswerk.model.taps import Taps, tap
 
 
@@ -26,6 +27,8 @@ class Linear(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
+        if ops.ready(x):
+            return ops.linear(x, self.weight, self.bias)
         bias = None if self.bias is None else self.bias.to(x.dtype)
         return F.linear(x, self.weight.to(x.dtype), bias)
 
@@ -43,11 +46,25 @@ class MLP(nn.Module):
 
     def forward(self, x_BTC: Tensor, taps: Taps | None = None, name: str = "") -> Tensor:
         """``pre`` is what enters the activation function, ``post`` what the neurons hand on."""
-        if self.gated:
+        if self.gated and many.ready():
+            post_BTM = self.up.swiglu(x_BTC)  # type: ignore[operator]  # a QuantizedLinear stands there
+        elif self.gated:
             gate_BTM, up_BTM = self.up(x_BTC).split(self.neurons, -1)
             gate_BTM = tap(taps, name + "pre", gate_BTM)
             up_BTM = tap(taps, name + "up", up_BTM)
-            post_BTM = F.silu(gate_BTM) * up_BTM
+            post_BTM = swiglu(gate_BTM, up_BTM)
         else:
-            post_BTM = F.gelu(tap(taps, name + "pre", self.up(x_BTC)), approximate="tanh")
+            post_BTM = gelu(tap(taps, name + "pre", self.up(x_BTC)))
         return tap(taps, name + "output", self.down(tap(taps, name + "post", post_BTM)))
+
+
+def swiglu(gate_BTM: Tensor, up_BTM: Tensor) -> Tensor:
+    """``silu(gate) * up``."""
+    return ops.swiglu(gate_BTM, up_BTM) if ops.ready(gate_BTM) else F.silu(gate_BTM) * up_BTM
+
+
+def gelu(x_BTM: Tensor) -> Tensor:
+    """GELU in the form with tanh, as in GPT-2."""
+    if many.ready():
+        return many.gelu(x_BTM)
+    return ops.gelu(x_BTM) if ops.ready(x_BTM) else F.gelu(x_BTM, approximate="tanh")

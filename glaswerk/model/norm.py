@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from glaswerk.model.native import many, ops
+
 
 class RMSNorm(nn.Module):
     """``x / sqrt(mean(x²) + eps) * weight``; ``weight`` has shape ``[width]``."""
@@ -20,6 +22,10 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
+        if ops.ready(x):
+            return ops.rms_norm(x, self.weight, self.eps)
+        if many.ready():
+            return many.rms_norm(x, self.weight, self.eps)
         x32 = x.float()
         scale = torch.rsqrt(x32.square().mean(-1, keepdim=True) + self.eps)
         return (x32 * scale * self.weight).to(x.dtype)
@@ -36,6 +42,10 @@ class LayerNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(width))
 
     def forward(self, x: Tensor) -> Tensor:
+        if ops.ready(x):
+            return ops.layer_norm(x, self.weight, self.bias, self.eps)
+        if many.ready():
+            return many.layer_norm(x, self.weight, self.bias, self.eps)
         return F.layer_norm(x, self.weight.shape, self.weight.to(x.dtype), self.bias.to(x.dtype), self.eps)
 
 

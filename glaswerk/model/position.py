@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from glaswerk.model.config import ModelConfig
+from glaswerk.model.native import ops
 
 #: rows of the table made at once; it grows by doubling where a model's context is longer
 FIRST_ROWS = 4096
@@ -57,6 +58,11 @@ class Rotary(nn.Module):
             cos, sin = (table[positions].unsqueeze(-3) for table in (self.cos_PD, self.sin_PD))
         return cos.to(dtype), sin.to(dtype)
 
+    def at(self, position: Tensor, within: int) -> tuple[Tensor, Tensor]:
+        """Cosine and sine of the one position ``[1]`` below ``within``, ``[1, D]``, looked up where it is computed."""
+        self.reach(within)
+        return ops.row(position, self.cos_PD), ops.row(position, self.sin_PD)
+
     def reach(self, rows: int) -> None:
         """Grow the table so that it holds at least ``rows`` positions."""
         if rows > self.cos_PD.shape[0]:
@@ -66,6 +72,8 @@ class Rotary(nn.Module):
 def rotate(x_BHTD: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Turn each pair of ``x`` by its angle; ``sin`` has its first half negated, so that one swap of halves is
     enough."""
+    if ops.ready(x_BHTD):
+        return ops.rotary(x_BHTD, cos, sin)
     first, second = x_BHTD.chunk(2, -1)
     return x_BHTD * cos + torch.cat((second, first), -1) * sin
 

@@ -1,0 +1,106 @@
+"""Builds the C++ of this folder into one library, once per machine, and loads it.
+
+The library lies in the home folder; its name says which sources, flags, compiler and processor made it, so a change of
+any of them builds anew. Left out: what is in it (``ops.py`` calls it; each ``.cpp`` says what it computes).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+from glaswerk import runtime
+from glaswerk.errors import GlaswerkError
+from glaswerk.home import replacing, subfolder
+
+FOLDER = Path(__file__).parent
+SOURCES = ("small.cpp", "linear.cpp", "attention.cpp", "many.cpp", "gemm.cpp", "attend_many.cpp", "run.cpp")
+#: -ffp-contract: a product and a sum may be one instruction. No -ffast-math: sums are added in the order written
+FLAGS = ("-std=c++17", "-O3", "-ffp-contract=fast", "-shared", "-fPIC", "-pthread", "-w")
+
+
+class Step(ctypes.Structure):
+    """One operation with its addresses and sizes; see ``step.h``."""
+
+    _fields_ = (
+        ("kernel", ctypes.c_void_p),
+        ("at", ctypes.c_void_p * 8),
+        ("size", ctypes.c_int64 * 8),
+        ("number", ctypes.c_double),
+        ("shared", ctypes.c_int64),
+    )
+
+
+@cache
+def library(portable: bool = False) -> ctypes.CDLL | None:
+    """The compiled library, built now if it is not in the home folder; None where that is impossible, after one line
+    on stderr that says why (none where ``GLASWERK_COMPILE=0`` says so).
+
+    ``portable`` leaves out the instructions that only some processors have; tests compare both.
+    """
+    if os.environ.get("GLASWERK_COMPILE", "1") == "0":
+        return None
+    compiler = runtime.compiler()
+    if compiler is None:
+        say("no C++ compiler: inference runs on PyTorch's own operations, several times slower (install g++)")
+        return None
+    try:
+        return load(built(compiler, portable))
+    except (GlaswerkError, OSError, subprocess.SubprocessError) as error:
+        first = str(getattr(error, "stderr", None) or error).strip().splitlines()[0]
+        say(f"building the C++ operations failed, inference runs on PyTorch's own, several times slower: {first}")
+        return None
+
+
+def built(compiler: str, portable: bool) -> Path:
+    """The library's file, compiled first if it is not there. Raises ``SubprocessError`` where the compiler fails."""
+    # "native" is what this processor can do; Apple's compiler knows it under another flag
+    native = "-mcpu=native" if platform.machine() in ("arm64", "aarch64") else "-march=native"
+    flags = (*FLAGS, native, *(("-DGLASWERK_PORTABLE",) if portable else ()))
+    file = subfolder("compiled") / f"operations-{fingerprint(compiler, flags)}.so"
+    if not file.is_file():
+        sources = [str(FOLDER / name) for name in SOURCES]
+        with replacing(file) as part:
+            command = [compiler, *flags, *sources, "-o", str(part)]
+            subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+    return file
+
+
+def fingerprint(compiler: str, flags: tuple[str, ...]) -> str:
+    """What the library depends on, in 16 letters."""
+    found = hashlib.sha256(repr((compiler, flags, platform.machine(), processor())).encode())
+    for path in sorted((*FOLDER.glob("*.cpp"), *FOLDER.glob("*.h"))):
+        found.update(path.name.encode() + path.read_bytes())
+    return found.hexdigest()[:16]
+
+
+def processor() -> str:
+    """Which processor this is and what it can do: a home folder may be shared between machines."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split("\n\n", 1)[0].splitlines()
+    except OSError:
+        return platform.processor()
+    names = ("model name", "flags", "Features", "CPU part")
+    return "\n".join(line for line in lines if line.startswith(names))
+
+
+def load(file: Path) -> ctypes.CDLL:
+    """Map the library. Raises ``OSError`` where it is damaged or from another version."""
+    found = ctypes.CDLL(str(file))
+    found.gw_run.argtypes = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int)
+    found.gw_run.restype = None
+    found.gw_size_of_step.restype = ctypes.c_int64
+    if found.gw_size_of_step() != ctypes.sizeof(Step):
+        raise OSError(f"{file} was built from other sources: delete it")
+    return found
+
+
+def say(line: str) -> None:
+    """One line for people, where results do not go."""
+    print(line, file=sys.stderr)
