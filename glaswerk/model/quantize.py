@@ -17,6 +17,7 @@ from glaswerk.errors import GlaswerkError
 from glaswerk.formats import blocks
 from glaswerk.model.mlp import Linear
 from glaswerk.model.native import many, ops
+from glaswerk.model.native.memory import lasting
 from glaswerk.model.native.tiles import BLOCK, KINDS, expand_matrix, expand_rows, pack
 
 #: bits -> the kind that our own matrices get
@@ -48,7 +49,8 @@ class QuantizedLinear(nn.Module):
             raise GlaswerkError(
                 f"{kind} rows of {inputs} numbers have {width} bytes, here they have the shape {list(blocks_NB.shape)}"
             )
-        return cls(kind, *pack(kind, blocks_NB), len(blocks_NB), inputs, bias)
+        q, scale = map(lasting, pack(kind, blocks_NB))
+        return cls(kind, q, scale, len(blocks_NB), inputs, bias)
 
     @classmethod
     def from_weight(cls, weight_NK: Tensor, bits: int, bias: Tensor | None = None) -> QuantizedLinear:

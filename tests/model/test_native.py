@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from glaswerk.model.native import build, ops
+from glaswerk.model.native import build, memory, ops
 from glaswerk.model.native.tiles import KINDS
 from glaswerk.model.quantize import QuantizedLinear
 
@@ -184,3 +184,15 @@ def test_a_compiler_that_fails_is_said_in_one_line(
     monkeypatch.setenv("CXX", "false")
     assert build.library.__wrapped__() is None
     assert capsys.readouterr().err.count("\n") == 1 and not list(tmp_path.rglob("*.so"))
+
+
+def test_memory_for_weights_keeps_the_numbers_and_is_shared() -> None:
+    many = [torch.randint(0, 256, (3, size), dtype=torch.uint8) for size in (1, 64, 100_000, memory.CHUNK)]
+    many.append(torch.randn(5, 7).to(torch.float16))
+    kept = [memory.lasting(tensor) for tensor in many]
+    assert all(torch.equal(tensor, copy) and copy.is_contiguous() for tensor, copy in zip(many, kept, strict=True))
+    assert all(copy.data_ptr() % 64 == 0 for copy in kept[:3])
+    kept[0].fill_(7)
+    assert torch.equal(many[1], kept[1]) and torch.equal(many[2], kept[2])
+    empty = torch.empty(0, 4)
+    assert memory.lasting(empty) is empty
