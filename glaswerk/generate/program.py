@@ -27,7 +27,6 @@ from glaswerk.model.decoder import Decoder
 from glaswerk.model.native import ops
 from glaswerk.model.native.build import Step, library
 from glaswerk.model.native.ops import CALLS, Call
-from glaswerk.model.quantize import BLOCK, QuantizedLinear
 
 #: PyTorch's operations that are ours by another name
 SAME = {torch.ops.aten.add.Tensor: "add"}
@@ -245,7 +244,7 @@ class Reader:
             short = self.cache.length == 0 and ids_1T.shape[1] <= EXACT_UP_TO
             with ops.plain_only() if short else nullcontext():
                 x_1C = self.model.hidden(ids_1T, cache=self.cache)[:, -1]
-            return careful_head(self.model, x_1C)[:, : self.known]
+            return self.model.head(x_1C)[:, : self.known]
         token, start = int(ids_1T), self.cache.length
         if self.program is not None:
             self.program.step(token)
@@ -270,19 +269,6 @@ class Reader:
             del shelf[:-2]
             self.program = None
         self.recordable = False
-
-
-def careful_head(model: Decoder, x_1C: Tensor) -> Tensor:
-    """Logits of a prompt's end, on which a whole reply hangs: a quantized head rounds a vector to 8 bits, so what the
-    rounding leaves is multiplied too. (SmolLM2 has two first words 0.08 apart, and rounding swaps them.)
-    """
-    head = model.embedding if model.unembedding is None else model.unembedding
-    if not isinstance(head, QuantizedLinear) or x_1C.shape[-1] % BLOCK:
-        return model.head(x_1C)
-    blocks = x_1C.unflatten(-1, (-1, BLOCK))
-    step = (blocks.abs().amax(-1, keepdim=True) / 127).clamp_min(1e-38)
-    rounded = ((blocks / step).round() * step).flatten(-2)
-    return model.head(rounded) + model.head(x_1C - rounded)
 
 
 def take(model: Decoder, slots: int, known: int, dtype: torch.dtype) -> Program | None:

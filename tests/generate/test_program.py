@@ -94,15 +94,15 @@ def test_bf16_weights_lose_nothing_more(shape: str) -> None:
 @pytest.mark.parametrize("bits", [8, 4])
 @pytest.mark.parametrize("shape", ["llama", "qwen2", "qwen3"])
 def test_quantized_weights(shape: str, bits: int) -> None:
-    """Close to the same matrices expanded: what differs is that vectors are rounded to 8 bits for the products."""
+    """Close to the same matrices expanded: what differs is that vectors are rounded to 16 bits for the products."""
     model, ids = decoder(shape, head_width=16), tokens(30)
     quantize(model, bits)
     model.set_embedding(QuantizedLinear.from_weight(model.embedding, 8))
     with torch.inference_mode(), ops.plain_only():
         expected = model(ids)[0]
     ours = read(model, ids, 1)
-    assert 0 < (ours - expected).norm() < 0.05 * expected.norm()
-    assert (ours.argmax(-1) == expected.argmax(-1)).float().mean() > 0.8
+    assert 0 < (ours - expected).norm() < 1e-3 * expected.norm()
+    assert torch.equal(ours.argmax(-1), expected.argmax(-1))
 
 
 def test_a_cache_may_be_cut_back() -> None:

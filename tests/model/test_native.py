@@ -108,11 +108,11 @@ def test_quantized_matrices(kind: str, N: int, K: int, with_bias: bool) -> None:
 
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_rounding_the_vector_costs_little(kind: str) -> None:
-    """Against the product with the vector as it is: 8 bits for each block of 32."""
+    """Against the product with the vector as it is: two bytes for each number, a scale for 32."""
     layer, x = quantized(kind, 64, 576), torch.randn(1, 1, 576)
     exact = x @ layer.weight().T
     ours = ops.linear_blocks(x, layer.q, layer.scale, None, kind, 64)
-    assert 0 < (ours - exact).norm() / exact.norm() < 0.01
+    assert 0 < (ours - exact).norm() / exact.norm() < 5e-5
 
 
 @both_dtypes

@@ -38,44 +38,55 @@ extern "C" void gw_linear(const Step &s, int thread, int threads) {
 }
 
 // ------------------------------------------------------------------------------------------ blocks of 32
-// x in whole numbers too, so that the products are products of bytes: in each block of 32, x ~ scale * q.
-void Bytes::set(const float *x, int64_t K) {
+// x in whole numbers too, so that the products are products of bytes: in each block of 32, x ~ scale * (256 high + low).
+// One byte would be half the products, and cost a token in thirty its first place; memory is the limit, so two are free.
+void TwoBytes::set(const float *x, int64_t K) {
     int64_t J = (K + BLOCK - 1) / BLOCK;
-    q.resize(J * BLOCK / 4);
+    high.resize(J * BLOCK / 4), low.resize(J * BLOCK / 4);
     scale.resize(J), sum.resize(J), whole.resize(J);
     for (int64_t j = 0; j < J; j++) {
         Floats a = load(x + j * BLOCK, K - j * BLOCK), b = {};
         if (K - j * BLOCK > LANES) b = load(x + j * BLOCK + LANES, K - j * BLOCK - LANES);
         float most = largest(larger(larger(a, -a), larger(b, -b)));
-        float inverse = most > 0 ? 127.0f / most : 0.0f;
-        Ints qa = nearest(a * inverse), qb = nearest(b * inverse);
-        Signed bytes[2] = {__builtin_convertvector(qa, Signed), __builtin_convertvector(qb, Signed)};
-        memcpy(&q[j * BLOCK / 4], bytes, sizeof bytes);
-        scale[j] = most / 127.0f;
-        whole[j] = total(qa + qb);
+        float inverse = most > 1e-30f ? LARGEST / most : 0.0f;
+        Ints q[2] = {nearest(a * inverse), nearest(b * inverse)};
+        for (int i = 0; i < 2; i++) {
+            Ints upper = (q[i] + 128) >> 8;
+            Signed bytes[2] = {__builtin_convertvector(upper, Signed), __builtin_convertvector(q[i] - (upper << 8), Signed)};
+            memcpy(&high[j * BLOCK / 4 + i * 4], &bytes[0], LANES);
+            memcpy(&low[j * BLOCK / 4 + i * 4], &bytes[1], LANES);
+        }
+        scale[j] = most > 1e-30f ? most / LARGEST : 0.0f;
+        whole[j] = total(q[0] + q[1]);
         sum[j] = scale[j] * (float)whole[j];
     }
 }
 
 // One tile: sixteen rows, J blocks.
-template <int KIND> INLINE Floats tile(const uint8_t *w, const uint16_t *scales, const Bytes &x, int64_t J) {
+template <int KIND> INLINE Floats tile(const uint8_t *w, const uint16_t *scales, const TwoBytes &x, int64_t J) {
     Floats y = {};
-    const int32_t *q = x.q.data();
-    for (int64_t j = 0; j < J; j++, q += BLOCK / 4) {
+    const int32_t *high = x.high.data(), *low = x.low.data();
+    for (int64_t j = 0; j < J; j++, high += BLOCK / 4, low += BLOCK / 4) {
         // what is stored is q + 128 (Q8_0) or q + 8 (Q4_0): take the surplus off at once
         int32_t surplus = KIND == Q8_0 ? -128 * x.whole[j] : KIND == Q4_0 ? -8 * x.whole[j] : 0;
-        Ints products = Ints{} + surplus;
+        Ints with_high = {}, with_low = Ints{} + surplus;
         if (KIND == Q8_0) {
-            for (int c = 0; c < 8; c++, w += 64) products = dot_bytes(products, load_as<Words>(w), q[c]);
-        } else {
-            Ints high = {};
-            for (int c = 0; c < 4; c++, w += 64) {
-                Words both = load_as<Words>(w);
-                products = dot_bytes(products, both & 0x0f0f0f0f, q[c]);
-                high = dot_bytes(high, both & 0xf0f0f0f0, q[4 + c]);  // 16 times too large
+            for (int c = 0; c < 8; c++, w += 64) {
+                with_high = dot_bytes(with_high, load_as<Words>(w), high[c]);
+                with_low = dot_bytes(with_low, load_as<Words>(w), low[c]);
             }
-            products += high >> 4;
+        } else {
+            Ints upper_high = {}, upper_low = {};
+            for (int c = 0; c < 4; c++, w += 64) {
+                Words lower = load_as<Words>(w) & 0x0f0f0f0f, upper = load_as<Words>(w) & 0xf0f0f0f0;
+                with_high = dot_bytes(with_high, lower, high[c]);
+                with_low = dot_bytes(with_low, lower, low[c]);
+                upper_high = dot_bytes(upper_high, upper, high[4 + c]);  // 16 times too large
+                upper_low = dot_bytes(upper_low, upper, low[4 + c]);
+            }
+            with_low += ((upper_high << 8) + upper_low) >> 4;
         }
+        Ints products = (with_high << 8) + with_low;
         y += __builtin_convertvector(products, Floats) * (from_half(scales) * x.scale[j]);
         scales += LANES;
         if (KIND == Q4_1) {
@@ -88,7 +99,7 @@ template <int KIND> INLINE Floats tile(const uint8_t *w, const uint16_t *scales,
 
 // at: out, x, q, scale, bias or none; size: N, K, kind.
 template <int KIND> static void linear_blocks(const Step &s, int thread, int threads) {
-    static thread_local Bytes x;
+    static thread_local TwoBytes x;
     int64_t N = s.size[0], K = s.size[1], J = (K + BLOCK - 1) / BLOCK;
     x.set(s.to<float>(1), K);
     Part part((N + LANES - 1) / LANES, thread, threads);

@@ -14,11 +14,12 @@ constexpr int tile_scales(int64_t kind) { return kind == Q4_1 ? 32 : 16; }
 
 typedef int8_t Signed __attribute__((vector_size(16)));
 
-// A vector in whole numbers: x ~ scale * q in each block.
-struct Bytes {
-    std::vector<int32_t> q;        // four bytes to a word
-    std::vector<float> scale, sum; // per block; sum is that of scale * q
-    std::vector<int32_t> whole;    // per block: the sum of q
+// A vector in whole numbers of two bytes: x ~ scale * q, q = 256 high + low, in each block.
+struct TwoBytes {
+    static constexpr float LARGEST = 127 * 256;
+    std::vector<int32_t> high, low;  // four bytes to a word
+    std::vector<float> scale, sum;   // per block; sum is that of scale * q
+    std::vector<int32_t> whole;      // per block: the sum of q
     void set(const float *x, int64_t K);
 };
 

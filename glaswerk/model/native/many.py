@@ -20,7 +20,7 @@ from torch import Tensor
 from glaswerk.model.native import ops
 from glaswerk.model.native.build import library
 from glaswerk.model.native.ops import OPERATIONS, PLAIN, STATE, Call, half_precision, like_first, operation
-from glaswerk.model.native.tiles import KINDS, expand_rows
+from glaswerk.model.native.tiles import KINDS, expand_matrix, expand_rows
 
 #: queries that the attention kernel takes at once, and keys: results are laid out for whole numbers of them
 KEYS = 32
@@ -130,10 +130,12 @@ def _gemm_call(
 def gemm_blocks(
     x: Tensor, q: Tensor, scale: Tensor, bias: Tensor | None, kind: str, outputs: int, gated: bool
 ) -> Tensor:
-    """``linear_blocks`` of ``ops.py`` for many rows of ``x``, which lie in one piece. ``gated``: the matrix is gate
-    rows, then as many up rows (whole tiles of 16 of each), and the result is ``silu(gate) * up``.
+    """``linear_blocks`` of ``ops.py`` for many rows of ``x``, which lie in one piece and are rounded to one byte each.
+    ``gated``: the matrix is gate rows, then as many up rows (whole tiles of 16 of each), and the result is
+    ``silu(gate) * up``.
     """
-    y = PLAIN["linear_blocks"](x, q, scale, bias, kind, outputs)
+    weight = expand_matrix(kind, q, scale, outputs, x.shape[-1])
+    y = F.linear(ops.rounded(x, 127), weight, None if bias is None else bias.float())
     if not gated:
         return y
     gate, up = y.chunk(2, -1)

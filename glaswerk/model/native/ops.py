@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from glaswerk.model.native.build import Step, library
-from glaswerk.model.native.tiles import KINDS, expand_matrix, expand_rows
+from glaswerk.model.native.tiles import BLOCK, KINDS, expand_matrix, expand_rows
 
 OPERATIONS = torch.library.Library("glaswerk", "DEF")
 #: operation -> how its result and its arguments become a call
@@ -239,14 +239,18 @@ def _linear_blocks_call(
     lambda x, q, scale, bias, kind, outputs: torch.empty(*x.shape[:-1], outputs, device=x.device),
 )
 def linear_blocks(x: Tensor, q: Tensor, scale: Tensor, bias: Tensor | None, kind: str, outputs: int) -> Tensor:
-    """``x @ weight.T + bias`` with quantized weights. The kernel rounds ``x`` to whole numbers too, in blocks of 32
-    with one scale each; so does this.
+    """``x @ weight.T + bias`` with quantized weights. The kernel rounds ``x`` to whole numbers of two bytes, with one
+    scale for 32 of them; so does this.
     """
     weight = expand_matrix(kind, q, scale, outputs, x.shape[-1])
-    blocks = F.pad(x, (0, -x.shape[-1] % 32)).unflatten(-1, (-1, 32))
-    step = (blocks.abs().amax(-1, keepdim=True) / 127).clamp_min(1e-38)
-    rounded = ((blocks / step).round() * step).flatten(-2)[..., : x.shape[-1]]
-    return F.linear(rounded, weight, None if bias is None else bias.float())
+    return F.linear(rounded(x, 127 * 256), weight, None if bias is None else bias.float())
+
+
+def rounded(x: Tensor, largest: int) -> Tensor:
+    """``x`` as whole numbers up to ``largest``, times a scale for each block of 32."""
+    blocks = F.pad(x, (0, -x.shape[-1] % BLOCK)).unflatten(-1, (-1, BLOCK))
+    step = (blocks.abs().amax(-1, keepdim=True) / largest).clamp_min(1e-38)
+    return ((blocks / step).round() * step).flatten(-2)[..., : x.shape[-1]]
 
 
 @operation(
