@@ -96,6 +96,8 @@ class Program:
         self.threads = torch.get_num_threads()
         self.steps, self.memory = laid_out(recorder.calls, (self.logits, best), found, self.threads)
         self.count = len(recorder.calls)
+        # the steps know only addresses: what lies there must live as long as they do, also where a model moves on
+        self.held = [tensor.untyped_storage() for call in recorder.calls for tensor in filter_none(call.tensors)]
         self._run = found.gw_run
         self._programs = (ctypes.c_void_p * self.threads)(*(ctypes.addressof(steps) for steps in self.steps))
 
@@ -120,7 +122,11 @@ class Program:
 def identity(model: Decoder) -> tuple[Any, ...]:
     """Where the weights lie, and everything else that a recording took for granted."""
     weights = (tensor for kind in (model.parameters(), model.buffers()) for tensor in kind)
-    return (torch.get_num_threads(), *((tensor.data_ptr(), tensor.dtype, tensor.shape) for tensor in weights))
+    return (
+        torch.get_num_threads(),
+        *((tensor.data_ptr(), tensor.dtype, tensor.shape) for tensor in weights),
+        *((type(part), len(part._forward_hooks), len(part._forward_pre_hooks)) for part in model.modules()),
+    )
 
 
 def laid_out(

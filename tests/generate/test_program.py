@@ -131,6 +131,32 @@ def test_changed_weights_are_seen() -> None:
         assert (read(model, ids, 1) - expected).abs().max() < 1e-5 * expected.abs().max()
 
 
+def test_changed_code_is_seen() -> None:
+    """A hook, or another module around the same weights: the old program no longer computes this model."""
+    model, ids = decoder("qwen3"), tokens(20)
+    read(model, ids, 1)
+    handle = model.blocks[0].mlp.register_forward_hook(lambda module, inputs, output: output * 3)
+    with torch.inference_mode(), ops.plain_only():
+        expected = model(ids)[0]
+    with torch.inference_mode():
+        reader = Reader(model, 20, V)
+        rows = torch.cat([reader.read(ids[:, place : place + 1]).clone() for place in range(20)])
+    assert (rows - expected).abs().max() < 1e-5 * expected.abs().max()
+    handle.remove()
+
+
+def test_weights_live_as_long_as_the_program_that_reads_them() -> None:
+    model, ids = decoder("qwen3"), tokens(20)
+    expected = read(model, ids, 1)
+    with torch.inference_mode():
+        reader = Reader(model, 20, V)
+        rows = [reader.read(ids[:, place : place + 1]).clone() for place in range(10)]
+        model.to(torch.bfloat16)  # in the middle of a text: the old weights are nobody's now but the program's
+        rubbish = [torch.full((96, 64), float("nan")) for _ in range(50)]
+        rows += [reader.read(ids[:, place : place + 1]).clone() for place in range(10, 20)]
+    assert len(rubbish) == 50 and torch.equal(torch.cat(rows), expected)
+
+
 def test_two_texts_at_once_do_not_mix() -> None:
     model, ids = decoder("llama"), tokens(20)
     alone = read(model, ids, 1)
