@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import subprocess
 import sys
@@ -66,8 +67,11 @@ def test_text_to_answers_and_opened_again(texts: Path, tmp_path: Path, capsys: p
     assert [stage["name"] for stage in report["stages"]] == ["base", "sft"]
     for stage in report["stages"]:
         assert set(stage) == STAGE and stage["parameters"] > 0 and stage["tokens"] > 0
-        # a model that learned nothing needs log2(vocabulary) bits for each token
-        assert 0.5 < stage["val_bits_per_byte"] < 3.6
+        assert math.isfinite(stage["val_loss"]) and 0.5 < stage["val_bits_per_byte"] < math.inf
+    # a model that learned nothing needs log2(vocabulary) bits for each token. How far below that a budget of seconds
+    # gets depends on the machine's speed; that training learns is proven with a fixed number of steps below
+    untrained = math.log2(report["tokenizer"]["vocabulary"]) / report["tokenizer"]["bytes_per_token"]
+    assert report["stages"][0]["val_bits_per_byte"] < untrained
     assert report["corpus"]["documents"] == 400 and isinstance(report["corpus"]["dropped"], dict)
     assert report["tokenizer"]["vocabulary"] >= 512 and report["tokenizer"]["bytes_per_token"] > 1.5
     assert report["answers"][-1]["question"] == "What is art?" and report["answers"][-1]["answer"]
@@ -130,6 +134,8 @@ def test_killed_and_gone_on_with_ends_with_the_same_weights(
     code, printed, said = call(capsys, "pretrain", *options, "--out", tmp_path / "straight")
     assert code == 0, said
     expected = json.loads(printed)["sha256"]
+    # 130 steps are the same on every machine: nearly a third of what an untrained model needs is learned
+    assert json.loads(printed)["val_bits_per_byte"] < 3.2
     out = tmp_path / "killed"
     command = [sys.executable, "-m", "glaswerk", "pretrain", *map(str, options), "--out", str(out)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -200,3 +200,16 @@ def test_what_decides_a_library_decides_its_name() -> None:
         module.fingerprint("gradient", [torch.zeros(2, 3, dtype=torch.bfloat16)], "a"),
     }
     assert name not in others and len(others) == 4
+
+
+def test_gelu_by_sigmoid_is_gelu() -> None:
+    """The form that compiled steps use, value and slope, against PyTorch's own and its autograd."""
+    x = torch.linspace(-8, 8, 4001, dtype=torch.float32, requires_grad=True)
+    expected = torch.nn.functional.gelu(x, approximate="tanh")
+    (slope,) = torch.autograd.grad(expected.sum(), x)
+    ours = module.gelu_by_sigmoid(x.detach(), approximate="tanh")
+    torch.testing.assert_close(ours, expected.detach(), atol=2e-6, rtol=1e-5)
+    gradient = torch.full_like(x, 3.0)
+    backward = module.gelu_by_sigmoid_backward(gradient, x.detach(), approximate="tanh")
+    torch.testing.assert_close(backward, 3 * slope, atol=1e-5, rtol=1e-4)
+    assert module.gelu_by_sigmoid(x, approximate="none") is NotImplemented  # the erf form is another function
