@@ -35,6 +35,7 @@ BENCHMARKS = {
     "encode": Benchmark("encoding MB/s with identical ids, against tiktoken", 0.95, 5.0),
     "prepare": Benchmark("clean + dedup + tokenize + pack, MB/s", 1.0, 10 / 3),
     "cli_start": Benchmark("glaswerk --help, process time", 1.0, 0.35 / 0.15),
+    "trace": Benchmark("every value of 32 tokens through SmolLM2, as JSON", 1.0, 1.5 / 0.75),
 }
 
 

@@ -31,6 +31,7 @@ BENCHMARKS = [
     "encode",
     "prepare",
     "cli_start",
+    "trace",
 ]
 
 

@@ -35,7 +35,7 @@ SHADES = " ░▒▓█"
 
 @app.command()
 def trace(
-    model: str = typer.Argument(help="A run, a stage, or a Hugging Face folder."),
+    model: str = typer.Argument(help="A run, a stage, a Hugging Face folder, a GGUF file, or a pulled name."),
     prompt: str = typer.Argument(help="The text to follow; - reads it from standard input."),
     only: str | None = typer.Option(
         None, help="These steps, as a table: globs like 'blocks.3.*,logits'. With --json: and all their values."
@@ -45,7 +45,7 @@ def trace(
     ),
     layer: int | None = typer.Option(None, help="Show the attention of this layer, from 0."),
     head: int | None = typer.Option(None, help="Show the attention of this head, from 0."),
-    dtype: str = typer.Option("fp32", help="fp32, bf16, int8 or int4."),
+    dtype: str = typer.Option("auto", help="auto, fp32, bf16, int8 or int4; auto: a GGUF file as it is, else fp32."),
     json: bool = typer.Option(False, "--json", help="One JSON object on stdout."),
 ) -> None:
     """Follow a prompt through the model, step by step."""
