@@ -35,7 +35,7 @@ PREFIX = "hf:"
 SMALL = {
     "config.json": 10_000_000,
     "generation_config.json": 10_000_000,
-    "tokenizer.json": 200_000_000,
+    "tokenizer.json": 100_000_000,
     "tokenizer_config.json": 50_000_000,
     "special_tokens_map.json": 10_000_000,
     "chat_template.jinja": 1_000_000,

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from glaswerk.errors import GlaswerkError
+from glaswerk.generate.program import Reader
 from glaswerk.generate.sampling import SamplingOptions, candidates, penalize_repetition
-from glaswerk.model.cache import Cache
 from glaswerk.model.decoder import Decoder
 from glaswerk.tokenizer.interface import Tokenizer
 
@@ -102,7 +102,8 @@ class ModelDraft:
     def __init__(self, model: Decoder, known: int, options: SamplingOptions, slots: int) -> None:
         self.model, self.known, self.options = model, known, options
         self.room = min(slots, model.config.context)
-        self.cache = cache_for(model, self.room)
+        self.reader = Reader(model, self.room, known)
+        self.cache = self.reader.cache
         self.read: list[int] = []  # the tokens in the cache
 
     def propose(
@@ -118,7 +119,7 @@ class ModelDraft:
         drawn_from: list[Tensor | None] = []
         feed = list(ids[same:])
         while len(proposed) < count and self.cache.length + len(feed) <= self.room:
-            logits_V = last_logits(self.model, feed, self.cache, 1)[0, : self.known]
+            logits_V = last_logits(self.model, self.reader, feed, 1)[0]
             self.read += feed
             if seen_V is not None:
                 logits_V = penalize_repetition(logits_V, seen_V, self.options.repetition_penalty)
@@ -135,15 +136,12 @@ class ModelDraft:
         return proposed, drawn_from
 
 
-def cache_for(model: Decoder, slots: int) -> Cache:
-    """An empty cache for one text."""
-    return Cache(model.config, 1, slots, model.compute_dtype or model.embedding.dtype, model.embedding.device)
-
-
-def last_logits(model: Decoder, ids: Sequence[int], cache: Cache, count: int) -> Tensor:
-    """Feed ``ids`` after what the cache holds; the logits of the last ``count`` places, ``[count, V]`` fp32."""
-    x_KC = model.hidden(torch.tensor([ids], device=model.embedding.device), cache=cache)[0, -count:]
-    return model.head(x_KC).float()
+def last_logits(model: Decoder, reader: Reader, ids: Sequence[int], count: int) -> Tensor:
+    """Read ``ids`` after what the cache holds; the logits of the last ``count`` places, ``[count, V]`` fp32."""
+    ids_1K = torch.tensor([ids], device=model.embedding.device)
+    if count == 1:
+        return reader.read(ids_1K).float()
+    return model.head(model.hidden(ids_1K, cache=reader.cache)[0, -count:])[:, : reader.known].float()
 
 
 @torch.inference_mode()
@@ -158,13 +156,18 @@ def speculate(
         raise GlaswerkError(f'draft must be an opened model or "lookup", not {draft!r}')
     models = [model] if isinstance(draft, str) else [model, draft]
     training = [one.training for one in models]
+    readers: list[Reader] = []
+    guesser: Draft
     try:
         for one in models:
             one.eval()
         known = min(tokenizer.vocabulary_size, model.config.vocabulary_size)
         slots = len(row.prompt) + row.limit
-        cache = cache_for(model, slots)
-        guesser: Draft = LookupDraft() if isinstance(draft, str) else ModelDraft(draft, known, options, slots)
+        readers.append(Reader(model, slots, known))
+        cache, guesser = readers[0].cache, LookupDraft()
+        if isinstance(draft, Decoder):
+            guesser = ModelDraft(draft, known, options, slots)
+            readers.append(guesser.reader)
         never_seen = [number for number in row.ends if number < known]
         seen_V = None
         if options.repetition_penalty != 1:
@@ -175,7 +178,7 @@ def speculate(
         proposed: list[int] = []  # nothing at first: the prompt is read and the first token comes soon
         drawn_from: Sequence[Tensor | None] = []
         while True:
-            logits_KV = last_logits(model, [*ids[cache.length :], *proposed], cache, len(proposed) + 1)[:, :known]
+            logits_KV = last_logits(model, readers[0], [*ids[cache.length :], *proposed], len(proposed) + 1)
             pieces: list[tuple[Row, Piece]] = []
             kept = 0
             for place, logits_V in enumerate(logits_KV):
@@ -214,6 +217,8 @@ def speculate(
     finally:
         for one, before in zip(models, training, strict=True):
             one.train(before)
+        for reader in readers:
+            reader.close()
 
 
 def check_same_vocabulary(tokenizer: Tokenizer, other: Tokenizer, name: str) -> None:

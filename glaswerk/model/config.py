@@ -7,7 +7,6 @@ ever run.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -58,7 +57,7 @@ class ModelConfig:
         for name, limit in LIMITS.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= limit:
-                raise GlaswerkError(f"the model's {name} must be a whole number from 1 to {limit}, not {value!r}")
+                raise GlaswerkError(f"the model's {name} must be a whole number from 1 to {limit}, not {brief(value)}")
         if self.heads % self.kv_heads:
             raise GlaswerkError(
                 f"the model's heads ({self.heads}) must be a multiple of its kv_heads ({self.kv_heads})"
@@ -70,16 +69,20 @@ class ModelConfig:
         ):
             if getattr(self, name) not in allowed:
                 raise GlaswerkError(
-                    f"the model's {name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}"
+                    f"the model's {name} must be one of {', '.join(allowed)}, not {brief(getattr(self, name))}"
                 )
         if self.positions == "rotary" and self.head_width % 2:
             raise GlaswerkError(f"rotary positions turn pairs: head_width must be even, not {self.head_width}")
         for name in ("rope_theta", "norm_eps"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
-                raise GlaswerkError(f"the model's {name} must be a number above 0, not {value!r}")
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e30:
+                raise GlaswerkError(f"the model's {name} must be a number above 0, not {brief(value)}")
+        if self.rope_llama3 is not None:
+            *factors, trained = self.rope_llama3
+            if not all(0 < value <= 1e6 for value in factors) or not 1 <= trained <= LIMITS["context"]:
+                raise GlaswerkError(f"the model's rope_llama3 is out of range: {brief(self.rope_llama3)}")
         if not 0 <= self.dropout < 1:
-            raise GlaswerkError(f"the model's dropout must be from 0 to below 1, not {self.dropout!r}")
+            raise GlaswerkError(f"the model's dropout must be from 0 to below 1, not {brief(self.dropout)}")
 
     @classmethod
     def modern(
@@ -248,7 +251,7 @@ class ModelConfig:
         family = values.get("model_type")
         if family not in FAMILIES:
             raise GlaswerkError(
-                f"config.json: model_type {family!r} is not supported; supported are {', '.join(FAMILIES)}"
+                f"config.json: model_type {brief(family)} is not supported; supported are {', '.join(FAMILIES)}"
             )
         if values.get("auto_map"):
             raise GlaswerkError(
@@ -358,7 +361,8 @@ def refuse_unknown(values: Mapping[str, Any], family: str) -> None:
 
 def unsupported(key: str, value: Any) -> GlaswerkError:
     """The error for a key that asks for something this decoder does not compute."""
-    return GlaswerkError(f"config.json: {key} = {brief(value)} is not supported; this model cannot be opened")
+    shown = key if re.fullmatch(r"\w{1,60}", key) else brief(key)
+    return GlaswerkError(f"config.json: {shown} = {brief(value)} is not supported; this model cannot be opened")
 
 
 class Reader:
@@ -375,7 +379,7 @@ class Reader:
             if default is None:
                 raise GlaswerkError(f"config.json: {key} is missing; the file is not complete")
             return default
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 1 << 63:
             raise GlaswerkError(f"config.json: {key} must be a whole number above 0, not {brief(value)}")
         return value
 
@@ -384,7 +388,7 @@ class Reader:
         value = self.values.get(key)
         if value is None:
             return default
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e30:  # NaN is not
             raise GlaswerkError(f"config.json: {key} must be a number, not {brief(value)}")
         return float(value)
 
@@ -428,6 +432,6 @@ class Reader:
 
 
 def brief(value: Any) -> str:
-    """A value from a stranger's file, short enough for one line."""
-    text = repr(value)
+    """A value from a stranger's file, short enough for one line (and quick: a number of 4,000 digits is none)."""
+    text = repr(value) if not isinstance(value, int) or abs(value) < 1 << 200 else "a huge number"
     return text if len(text) <= 60 else text[:57] + "..."

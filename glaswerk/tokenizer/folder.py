@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from glaswerk.errors import GlaswerkError
+from glaswerk.formats import strict_json
 from glaswerk.home import write_json, write_text
 from glaswerk.tokenizer.chat import CHATML
 from glaswerk.tokenizer.huggingface import from_json
@@ -19,7 +20,7 @@ from glaswerk.tokenizer.interface import Tokenizer
 from glaswerk.tokenizer.published import PUBLISHED, load_published
 
 #: a larger tokenizer.json is not read (the largest known one has 33 MB)
-LARGEST_FILE = 200_000_000
+LARGEST_FILE = 100_000_000
 
 
 def load(source: str | Path) -> Tokenizer:
@@ -39,16 +40,7 @@ def load(source: str | Path) -> Tokenizer:
         raise GlaswerkError(
             f"there is no tokenizer at {path}: name a folder with tokenizer.json, or one of {', '.join(PUBLISHED)}"
         )
-    if file.stat().st_size > LARGEST_FILE:
-        raise GlaswerkError(f"{file} has {file.stat().st_size / 1e6:,.0f} MB: that is no tokenizer.json")
-    try:
-        document = json.loads(file.read_bytes(), object_pairs_hook=_no_duplicates)
-    except _Duplicate as error:
-        raise GlaswerkError(f"{file}: the key {error.args[0][:40]!r} is there twice; the file is damaged") from error
-    except (ValueError, RecursionError) as error:
-        raise GlaswerkError(f"{file} is not valid JSON ({str(error)[:80]}): the file is damaged") from error
-    except OSError as error:
-        raise GlaswerkError(f"cannot read {file}: {error.strerror or error}") from error
+    document = strict_json.read(file, LARGEST_FILE)
     try:
         return from_json(document)
     except GlaswerkError as error:
@@ -78,18 +70,3 @@ def config(tokenizer: Tokenizer) -> dict[str, Any]:
         if {"<|im_start|>", "<|im_end|>"} <= tokenizer.special.keys():
             said["chat_template"] = CHATML
     return said
-
-
-class _Duplicate(ValueError):
-    """A key that occurs twice in one JSON object."""
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise _Duplicate(key)
-            seen.add(key)
-    return found

@@ -152,7 +152,8 @@ def _spaces(document: dict[str, Any]) -> tuple[bool, bool, bool]:
             raise GlaswerkError("tokenizer.json: a Metaspace with another replacement is not supported")
         scheme = pre_tokenizer.get("prepend_scheme", "always")
         if scheme not in ("always", "first", "never"):
-            raise GlaswerkError(f"tokenizer.json: the prepend_scheme {scheme!r} is not supported")
+            raise GlaswerkError(f"tokenizer.json: the prepend_scheme {str(scheme)[:40]!r} is not supported")
         return scheme != "never", scheme == "always", pre_tokenizer.get("split", True) is not False
     kinds = [part.get("type") if isinstance(part, dict) else part for part in (normalizer, pre_tokenizer)]
-    raise GlaswerkError(f"tokenizer.json: normalizer {kinds[0]} with pre_tokenizer {kinds[1]} is not supported")
+    shown = [repr(kind)[:40] for kind in kinds]
+    raise GlaswerkError(f"tokenizer.json: normalizer {shown[0]} with pre_tokenizer {shown[1]} is not supported")

@@ -7,6 +7,7 @@ A :class:`Split` is read from (and kept as) the ``normalizer`` and ``pre_tokeniz
 
 from __future__ import annotations
 
+import time
 import unicodedata
 from collections.abc import Callable
 from typing import Any
@@ -20,8 +21,8 @@ Step = Callable[[list[str]], list[str]]
 
 #: longer expressions than this are refused: a hostile file must not cost minutes of compiling
 PATTERN_LIMIT = 10_000
-#: seconds that a stranger's expression may spend on one text
-PATTERN_SECONDS = 20.0
+#: seconds that one of a stranger's expressions may spend on one text
+PATTERN_SECONDS = 10.0
 #: our own expressions match every character of any text, so that `findall` alone cuts it
 _COVERING: frozenset[str | None] = frozenset(PATTERNS.values())
 
@@ -66,7 +67,8 @@ def byte_level(*, use_regex: bool) -> dict[str, Any]:
 
 def flatten(part: Any, key: str) -> list[dict[str, Any]]:
     """The steps of a ``Sequence`` (or the one step), each an object with a ``type``."""
-    if not isinstance(part, dict) or not isinstance(part.get("type"), str):
+    kind = part.get("type") if isinstance(part, dict) else None
+    if not isinstance(kind, str) or not kind.isidentifier() or len(kind) > 40:
         raise GlaswerkError("tokenizer.json: a step of the normalizer or pre_tokenizer is no object with a type")
     if part["type"] != "Sequence":
         return [part]
@@ -110,7 +112,9 @@ def _steps(part: dict[str, Any]) -> list[Step]:
     if kind == "Split":
         if part.get("behavior") != "Isolated":
             if part.get("behavior") != "Removed" or part.get("invert") is not True:
-                raise GlaswerkError(f"tokenizer.json: Split with behavior {part.get('behavior')!r} is not supported")
+                raise GlaswerkError(
+                    f"tokenizer.json: Split with behavior {str(part.get('behavior'))[:40]!r} is not supported"
+                )
         elif part.get("invert", False) is not False:
             raise GlaswerkError("tokenizer.json: an inverted, isolating Split is not supported")
         return [_cutter(_regex_of(part), keep_rest=part["behavior"] == "Isolated")]
@@ -145,10 +149,11 @@ def _cutter(pattern: str, keep_rest: bool = True) -> Step:
 
     def cut(pieces: list[str]) -> list[str]:
         out: list[str] = []
+        until = time.monotonic() + PATTERN_SECONDS
         for piece in pieces:
             end = 0
             try:
-                for match in finder.finditer(piece, timeout=PATTERN_SECONDS):
+                for match in finder.finditer(piece, timeout=max(until - time.monotonic(), 0.001)):
                     if match.start() > end and keep_rest:
                         out.append(piece[end : match.start()])
                     if match.end() > match.start():
