@@ -34,12 +34,14 @@ ALLOWED: dict[str, set[str]] = {
 }
 for room, extra in (
     ("opened", ()),
-    ("export", ("opened",)),
+    ("export", ("opened", "formats")),
     ("evaluate", ("opened",)),
     ("align", ("opened", "evaluate")),
     ("planning", ()),
     ("pipeline", ("opened", "evaluate", "align", "planning")),
-    ("cli", ("opened", "export", "evaluate", "align", "planning", "pipeline")),
+    ("course", ("opened",)),
+    ("serve", ("opened", "course")),
+    ("cli", ("opened", "export", "hub", "evaluate", "align", "planning", "pipeline", "serve")),
 ):
     ALLOWED[room] = {*ALLOWED["lens"], "lens", *extra}
 ALLOWED["__main__"] = {"cli"}

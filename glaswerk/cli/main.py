@@ -13,6 +13,7 @@ from importlib import import_module
 #: verb -> the one line that `glaswerk --help` shows; the order is the order of the help
 VERBS = {
     "run": "the main job: raw text -> tokenizer -> base model -> assistant -> answers",
+    "lab": "the course and the open model, in the browser",
     "chat": "talk to a model in the terminal",
     "generate": "continue a prompt",
     "trace": "follow a prompt through the model: every value, every head, and where it comes from",

@@ -1,0 +1,124 @@
+"""The model that the lab has open: loaded in a background thread, used by one request at a time.
+
+Left out: what is asked of it (``data.py``).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from glaswerk.errors import GlaswerkError
+from glaswerk.run import MANIFEST, Run
+
+if TYPE_CHECKING:
+    from glaswerk.lens.trace import Trace
+    from glaswerk.opened import OpenedModel
+
+#: the most tokens that the lab traces: more cannot be looked at, and memory is finite
+MOST_TOKENS = 128
+#: traces kept in memory, so that values asked for later need no second forward pass
+KEPT_TRACES = 4
+
+
+class Holder:
+    """``state`` is "none", "loading", "ready" or "failed"; ``name`` and ``error`` say more. Thread-safe."""
+
+    def __init__(self, model: str | None = None, runs: Path = Path("runs")) -> None:
+        self.runs = runs
+        self.state, self.name, self.error = "none", "", ""
+        self.opened: OpenedModel | None = None
+        #: the network computes for one request at a time
+        self.busy = threading.RLock()
+        self._changing = threading.Lock()
+        self._asked = model
+        self._traces: OrderedDict[tuple[int, ...], Trace] = OrderedDict()
+
+    def start(self) -> None:
+        """Begin to load what was asked for, or the best there is; returns at once."""
+        name = self._asked or best_model(self.runs)
+        if name is None:
+            return
+        with self._changing:
+            if self.state == "loading":
+                return
+            self.state, self.name, self.error = "loading", name, ""
+        threading.Thread(target=self._load, args=(name,), name="glaswerk-load", daemon=True).start()
+
+    def look_again(self) -> None:
+        """Where nothing was there to open: a run may have finished a stage meanwhile."""
+        if self.state == "none":
+            self.start()
+
+    def _load(self, name: str) -> None:
+        try:
+            from glaswerk.opened import load
+
+            opened = load(name)
+        except GlaswerkError as error:
+            self.state, self.error = "failed", str(error)
+        except Exception as error:  # a thread's traceback would reach nobody
+            self.state, self.error = "failed", f"{name} could not be opened: {type(error).__name__}: {error}"
+        else:
+            with self.busy:
+                self.opened, self.name, self.state = opened, opened.origin.name, "ready"
+                self._traces.clear()
+
+    def model(self) -> OpenedModel:
+        """The open model. Raises :class:`GlaswerkError` in one line that says why there is none."""
+        if self.opened is not None:
+            return self.opened
+        if self.state == "loading":
+            raise GlaswerkError(f"{self.name} is still being loaded: wait a moment")
+        if self.state == "failed":
+            raise GlaswerkError(self.error)
+        raise GlaswerkError("no model is open: make one with `glaswerk run`, then reload this page")
+
+    def trace(self, prompt: str | Sequence[int]) -> Trace:
+        """The trace of a prompt (text or ids), kept for the next questions about it."""
+        with self.busy:
+            model = self.model()
+            ids = model.tokenizer.encode(prompt) if isinstance(prompt, str) else list(prompt)
+            if len(ids) > MOST_TOKENS:
+                raise GlaswerkError(
+                    f"the prompt has {len(ids):,} tokens; the lab shows up to {MOST_TOKENS}: shorten it"
+                )
+            key = tuple(ids)
+            if key not in self._traces:
+                self._traces[key] = model.trace(prompt if isinstance(prompt, str) and prompt else ids)
+                while len(self._traces) > KEPT_TRACES:
+                    self._traces.popitem(last=False)
+            self._traces.move_to_end(key)
+            return self._traces[key]
+
+    def status(self) -> dict[str, Any]:
+        """For ``/health`` and the page's head line."""
+        return {"state": self.state, "name": self.name, "error": self.error}
+
+
+def best_model(runs: Path) -> str | None:
+    """What is opened where nobody named a model: the newest run with a finished stage, else ``smollm2`` if pulled."""
+    for path in newest_first(runs):
+        try:
+            Run(path).latest_stage()
+        except GlaswerkError:
+            continue
+        return str(path)
+    from glaswerk import pull
+
+    return "smollm2" if "smollm2" in pull.REGISTRY and pull.is_pulled("smollm2") else None
+
+
+def newest_first(runs: Path) -> list[Path]:
+    """The runs of a folder, the one written to last first."""
+    found = [path.parent for path in runs.glob(f"*/{MANIFEST}")] if runs.is_dir() else []
+    return sorted(found, key=last_written, reverse=True)
+
+
+def last_written(run: Path) -> float:
+    """When a run last got an event or a stage."""
+    files = [run / MANIFEST, run / "events.jsonl"]
+    return max((file.stat().st_mtime for file in files if file.is_file()), default=0.0)

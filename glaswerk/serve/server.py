@@ -1,0 +1,63 @@
+"""Starts the lab: a socket on the loopback, uvicorn on it, the model loading behind.
+
+Left out: what is answered (``app.py``); TLS and other machines, on purpose.
+"""
+
+from __future__ import annotations
+
+import socket as sockets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from glaswerk.errors import GlaswerkError
+
+HOST = "127.0.0.1"
+
+
+def open_socket(port: int) -> sockets.socket:
+    """A listening socket on this machine only. Raises :class:`GlaswerkError` where the port is taken."""
+    found = sockets.socket(sockets.AF_INET, sockets.SOCK_STREAM)
+    found.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
+    try:
+        found.bind((HOST, port))
+        found.listen(128)
+    except OSError as error:
+        found.close()
+        raise GlaswerkError(
+            f"port {port} cannot be used ({error.strerror or error}): another lab may be running there; "
+            "stop it, or choose another with --port"
+        ) from None
+    return found
+
+
+def free_socket(port: int) -> sockets.socket:
+    """A socket on ``port``, or on any free one where that is taken."""
+    try:
+        return open_socket(port)
+    except GlaswerkError:
+        return open_socket(0)
+
+
+def serve(socket: sockets.socket, model: str | None, runs: Path, ready: Callable[[], None]) -> None:
+    """Answer until interrupted. ``ready`` is called once the first request could be answered."""
+    import uvicorn
+
+    from glaswerk.serve.app import create_app
+    from glaswerk.serve.holder import Holder
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[Any] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                ready()
+
+    config = uvicorn.Config(
+        create_app(Holder(model, runs)), log_level="warning", access_log=False, timeout_graceful_shutdown=2
+    )
+    try:
+        Server(config).run(sockets=[socket])
+    except KeyboardInterrupt:  # the way it is meant to be stopped
+        pass
+    finally:
+        socket.close()

@@ -1,0 +1,93 @@
+"""The words of the pages' frame, in both languages. What figures say stands in ``glaswerk/web/texts``."""
+
+from __future__ import annotations
+
+WORDS: dict[str, dict[str, str]] = {
+    "home_title": {"en": "A language model you can see through", "de": "Ein Sprachmodell zum Hindurchsehen"},
+    "life_title": {"en": "The life of a prompt", "de": "Das Leben eines Prompts"},
+    "chapters_title": {"en": "Chapters", "de": "Kapitel"},
+    "models_title": {"en": "The open model", "de": "Das offene Modell"},
+    "glossary_title": {"en": "Glossary", "de": "Glossar"},
+    "missing_title": {"en": "There is no such page", "de": "Diese Seite gibt es nicht"},
+    "missing_text": {
+        "en": "Nothing lies at this address. The list of chapters says what has been written so far.",
+        "de": "Unter dieser Adresse liegt nichts. Die Liste der Kapitel sagt, was schon geschrieben ist.",
+    },
+    "skip": {"en": "Skip to the text", "de": "Zum Text springen"},
+    "main_navigation": {"en": "Main navigation", "de": "Hauptnavigation"},
+    "nav_life": {"en": "Life of a prompt", "de": "Leben eines Prompts"},
+    "nav_chapters": {"en": "Chapters", "de": "Kapitel"},
+    "nav_models": {"en": "Model", "de": "Modell"},
+    "nav_glossary": {"en": "Glossary", "de": "Glossar"},
+    "theme": {"en": "Colours: automatic", "de": "Farben: automatisch"},
+    "other_language": {"en": "Deutsch", "de": "English"},
+    "no_script": {
+        "en": "The figures need JavaScript. The text can be read without.",
+        "de": "Die Abbildungen brauchen JavaScript. Der Text lässt sich ohne lesen.",
+    },
+    "no_vendor": {
+        "en": "The figures' libraries are missing: run “make setup”, then reload this page.",
+        "de": "Die Bibliotheken der Abbildungen fehlen: „make setup“ ausführen, dann diese Seite neu laden.",
+    },
+    "home_lead": {
+        "en": "Type a sentence and follow it through a model that runs on this machine: bytes, tokens, vectors, every head "
+        "of every layer, up to the word that is drawn. Every number you see was computed just now.",
+        "de": "Tippe einen Satz und folge ihm durch ein Modell, das auf diesem Rechner läuft: Bytes, Token, Vektoren, jeder "
+        "Kopf jeder Schicht, bis zum Wort, das gezogen wird. Jede Zahl, die du siehst, wurde eben erst berechnet.",
+    },
+    "home_start": {"en": "Follow a prompt", "de": "Einem Prompt folgen"},
+    "home_continue": {"en": "Continue where you were", "de": "Dort weiterlesen, wo du warst"},
+    "home_model": {"en": "The open model", "de": "Das offene Modell"},
+    "home_training": {"en": "Training", "de": "Training"},
+    "home_chapters": {"en": "Chapters", "de": "Kapitel"},
+    "to_come": {"en": "to come", "de": "folgt"},
+    "minutes": {"en": "minutes", "de": "Minuten"},
+    "chapter": {"en": "Chapter", "de": "Kapitel"},
+    "contents": {"en": "On this page", "de": "Auf dieser Seite"},
+    "quiz": {"en": "Quiz", "de": "Quiz"},
+    "quiz_right": {"en": "Right.", "de": "Richtig."},
+    "quiz_wrong": {"en": "Not quite.", "de": "Nicht ganz."},
+    "exercises": {"en": "Exercises", "de": "Übungen"},
+    "kind_open": {"en": "To answer in your own words", "de": "Mit eigenen Worten"},
+    "kind_code": {"en": "To program", "de": "Zum Programmieren"},
+    "kind_discuss": {"en": "To discuss", "de": "Zum Diskutieren"},
+    "show_answer": {"en": "Show a model answer", "de": "Eine Musterantwort zeigen"},
+    "your_answer": {"en": "Your answer (stays in this browser)", "de": "Deine Antwort (bleibt in diesem Browser)"},
+    "grade": {"en": "How good was yours?", "de": "Wie gut war deine?"},
+    "grade_0": {"en": "missed it", "de": "daneben"},
+    "grade_1": {"en": "half of it", "de": "halb"},
+    "grade_2": {"en": "got it", "de": "getroffen"},
+    "check_with": {"en": "Save it as a file and check it:", "de": "Speichere es als Datei und prüfe es:"},
+    "before": {"en": "Before", "de": "Davor"},
+    "after": {"en": "Next", "de": "Weiter"},
+    "glossary_lead": {
+        "en": "The words of the field. German keeps the English word where people who do this work keep it.",
+        "de": "Die Wörter des Fachs. Wo die Leute, die damit arbeiten, das englische Wort behalten, steht es auch hier.",
+    },
+    "explained_in": {"en": "explained in", "de": "erklärt in"},
+    "models_lead": {
+        "en": "What is loaded: its shape, where its parameters lie, and how it was trained.",
+        "de": "Was geladen ist: wie es gebaut ist, wo seine Parameter liegen und wie es trainiert wurde.",
+    },
+    "life_tokens": {"en": "From text to tokens", "de": "Vom Text zu Token"},
+    "life_tokens_text": {
+        "en": "The model reads no letters. Your text is cut into pieces that it knows by number.",
+        "de": "Das Modell liest keine Buchstaben. Dein Text wird in Stücke zerlegt, die es als Nummern kennt.",
+    },
+    "life_attention": {"en": "Tokens look at each other", "de": "Token sehen einander an"},
+    "life_attention_text": {
+        "en": "In every layer each head decides how much of every earlier token flows into this one.",
+        "de": "In jeder Schicht bestimmt jeder Kopf, wie viel von jedem früheren Token in dieses hineinfließt.",
+    },
+    "life_next-token": {"en": "The next token is drawn", "de": "Das nächste Token wird gezogen"},
+    "life_next-token_text": {
+        "en": "At the end stands a number for every token of the vocabulary. Temperature and filters decide what may come.",
+        "de": "Am Ende steht zu jedem Token des Vokabulars eine Zahl. Temperatur und Filter bestimmen, was kommen darf.",
+    },
+    "life_lead": {
+        "en": "You type a few words. What happens until the next one is there? Below is everything, in order, computed on "
+        "the model that is open. Change the prompt and every number changes.",
+        "de": "Du tippst ein paar Wörter. Was geschieht, bis das nächste dasteht? Hier ist alles, der Reihe nach, berechnet "
+        "mit dem offenen Modell. Ändere den Prompt, und jede Zahl ändert sich.",
+    },
+}

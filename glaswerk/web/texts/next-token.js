@@ -1,0 +1,33 @@
+/** @type {import("../figure.js").Texts} */
+export default {
+  en: {
+    title: "What the model expects next",
+    look: "One bar per candidate: the share that it gets in the draw. The sliders change how the model's logits become shares; the model itself is not asked again.",
+    temperature: "Temperature",
+    top_k: "Top-k",
+    top_p: "Top-p",
+    min_p: "Min-p",
+    off: "off",
+    draw: "Draw a token",
+    kept: "{kept} of {vocabulary} tokens can still be drawn; the rest of this list gets nothing",
+    drawn: "Drawn: {token} (the model gave it {probability})",
+    append: "Append it",
+    bars: "Candidates and their shares",
+    rest: "all others",
+  },
+  de: {
+    title: "Was das Modell als Nächstes erwartet",
+    look: "Ein Balken je Kandidat: sein Anteil bei der Ziehung. Die Regler ändern, wie aus den Logits des Modells Anteile werden; das Modell selbst wird nicht noch einmal gefragt.",
+    temperature: "Temperatur",
+    top_k: "Top-k",
+    top_p: "Top-p",
+    min_p: "Min-p",
+    off: "aus",
+    draw: "Ein Token ziehen",
+    kept: "{kept} von {vocabulary} Token können noch gezogen werden; der Rest dieser Liste geht leer aus",
+    drawn: "Gezogen: {token} (das Modell gab ihm {probability})",
+    append: "Anhängen",
+    bars: "Kandidaten und ihre Anteile",
+    rest: "alle anderen",
+  },
+};

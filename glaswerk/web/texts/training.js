@@ -1,0 +1,17 @@
+/** @type {import("../figure.js").Texts} */
+export default {
+  en: {
+    title: "How the run {run} learns",
+    look: "The loss of every logged step, as training writes it: how surprised the model still is by the next token. It grows while a run is in progress.",
+    none: "No run is here yet. Start one with “glaswerk run”: its curve appears here by itself.",
+    loss: "loss", rate: "learning rate", speed: "tokens/s", step: "step", stage: "stage",
+    sample: "What it writes by then",
+  },
+  de: {
+    title: "Wie der Lauf {run} lernt",
+    look: "Der Verlust (Loss) jedes protokollierten Schritts, so wie ihn das Training schreibt: wie sehr das nächste Token das Modell noch überrascht. Die Kurve wächst, solange ein Lauf im Gang ist.",
+    none: "Noch ist kein Lauf da. Starte einen mit „glaswerk run“: Seine Kurve erscheint hier von selbst.",
+    loss: "Verlust", rate: "Lernrate", speed: "Token/s", step: "Schritt", stage: "Stufe",
+    sample: "Was es bis dahin schreibt",
+  },
+};

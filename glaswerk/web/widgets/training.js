@@ -1,0 +1,77 @@
+// <glaswerk-training>: a run's training as it happens: loss, learning rate, speed, samples. Server-sent events.
+
+import { scaleLinear } from "d3-scale";
+import { line } from "d3-shape";
+import { Figure, define, html, nothing, number, svg } from "../figure.js";
+import texts from "../texts/training.js";
+
+const W = 720, H = 240, LEFT = 46, BOTTOM = 26;
+/** @typedef {{kind: string, stage: string, step: number, loss?: number, rate?: number, tokens_per_second?: number, text?: string}} RunEvent */
+
+class Training extends Figure {
+  static texts = texts;
+  static needsModel = false;
+
+  constructor() {
+    super();
+    /** @type {EventSource|null} */
+    this.source = null;
+  }
+
+  async load() {
+    this.source?.close();
+    /** @type {{run: string, events: RunEvent[]}} */
+    const data = { run: "", events: [] };
+    const root = document.documentElement.dataset.up ?? "";
+    if (document.documentElement.dataset.mode === "static") return data;
+    this.source = new EventSource(`${root}api/events`);
+    this.source.onmessage = (message) => {
+      const told = JSON.parse(message.data);
+      if (told.events[0]?.kind === "reset") data.events = [];
+      data.run = told.run;
+      data.events = data.events.concat(told.events.filter((/** @type {RunEvent} */ event) => event.kind !== "reset"));
+      this.requestUpdate();
+    };
+    return data;
+  }
+
+  disconnectedCallback() { super.disconnectedCallback(); this.source?.close(); }
+
+  /** @param {string} key @param {Record<string, any>} [values] */
+  t(key, values = {}) { return super.t(key, { run: this.data?.run ?? "", ...values }); }
+
+  body() {
+    const steps = this.data.events.filter((/** @type {RunEvent} */ event) => event.kind === "step" && event.loss !== undefined);
+    if (!steps.length) return html`<p class="faint">${this.t("none")}</p>`;
+    const stages = [...new Set(steps.map((/** @type {RunEvent} */ event) => event.stage))];
+    const last = steps[steps.length - 1];
+    const samples = this.data.events.filter((/** @type {RunEvent} */ event) => event.kind === "sample" && event.text);
+    const sample = samples[samples.length - 1];
+    return html`<dl class="facts"><div><dd>${last.stage}</dd><dt>${this.t("stage")}</dt></div><div><dd>${this.n(last.step, 0)}</dd><dt>${this.t("step")}</dt></div>
+        <div><dd class="c-loss">${this.n(last.loss, 3)}</dd><dt>${this.t("loss")}</dt></div>
+        <div><dd>${this.n(last.tokens_per_second, 0)}</dd><dt>${this.t("speed")}</dt></div><div><dd>${this.n(last.rate, 4)}</dd><dt>${this.t("rate")}</dt></div></dl>
+      ${this.curve(steps, stages)}
+      ${sample ? html`<p class="faint">${this.t("sample")} (${sample.stage}, ${this.t("step")} ${this.n(sample.step, 0)})</p><p class="sum">${sample.text}</p>` : nothing}`;
+  }
+
+  /** Stages side by side, each from its first step. @param {RunEvent[]} steps @param {string[]} stages */
+  curve(steps, stages) {
+    let offset = 0;
+    const parts = stages.map((stage) => {
+      const own = steps.filter((event) => event.stage === stage).map((event) => ({ x: offset + event.step, y: event.loss ?? 0 }));
+      const start = offset;
+      offset += Math.max(...own.map((point) => point.x)) - start;
+      return { stage, own, start };
+    });
+    const losses = steps.map((event) => event.loss ?? 0);
+    const x = scaleLinear([0, offset], [LEFT, W - 8]);
+    const y = scaleLinear([Math.min(...losses), Math.max(...losses)], [H - BOTTOM, 10]).nice(5);
+    const draw = line((/** @type {{x: number, y: number}} */ point) => x(point.x), (point) => y(point.y));
+    return html`<svg class="plot" viewBox="0 0 ${W} ${H}" role="img" aria-label=${this.t("look")}>
+      ${y.ticks(5).map((tick) => svg`<line class="grid" x1=${LEFT} x2=${W - 8} y1=${y(tick)} y2=${y(tick)}></line><text x=${LEFT - 8} y=${y(tick)} text-anchor="end" dominant-baseline="central">${number(tick, 1)}</text>`)}
+      ${parts.map(({ stage, own, start }) => svg`<path class="curve" d=${draw(own) ?? ""}></path><line class="grid" x1=${x(start)} x2=${x(start)} y1="10" y2=${H - BOTTOM}></line><text x=${x(start) + 5} y=${H - 8}>${stage}</text>`)}</svg>`;
+  }
+
+  provenance() { return this.data?.run ? html`${this.data.run}` : nothing; }
+}
+define("glaswerk-training", Training);
