@@ -35,6 +35,11 @@ BENCHMARKS = {
     "encode": Benchmark("encoding MB/s with identical ids, against tiktoken", 0.95, 5.0),
     "prepare": Benchmark("clean + dedup + tokenize + pack, MB/s", 1.0, 10 / 3),
     "cli_start": Benchmark("glaswerk --help, process time", 1.0, 0.35 / 0.15),
+    "decode": Benchmark("writing, SmolLM2-135M, tokens/s, against llama.cpp at 4 bits", 1.0, 2.0),
+    "decode_hf": Benchmark("writing, SmolLM2-135M, tokens/s, against transformers in bf16", 4.0, 8.0),
+    "prefill": Benchmark("reading 512 tokens, SmolLM2-135M, tokens/s, against llama.cpp's best format", 1.2, 2.0),
+    "cold_start": Benchmark("process start to first token, SmolLM2-135M", 1.0, 1.0),
+    "own_model_decode": Benchmark("writing, a 10 M model of our own, tokens/s, against transformers", 5.0, 15.0),
     "trace": Benchmark("every value of 32 tokens through SmolLM2, as JSON", 1.0, 1.5 / 0.75),
 }
 
