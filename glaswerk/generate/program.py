@@ -47,6 +47,11 @@ class Recorder(TorchDispatchMode):
         super().__init__()
         self.calls: list[Call] = []
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # True, the default, imports the whole compiler at the first call, which takes a second; nothing is compiled here
+        return False
+
     def __torch_dispatch__(
         self, function: Any, types: Any, arguments: Sequence[Any] = (), options: Mapping[str, Any] | None = None
     ) -> Any:

@@ -208,3 +208,17 @@ def test_a_damaged_model_is_noticed() -> None:
 
     with pytest.raises(GlaswerkError, match="finite"):
         complete(model, TOKENIZER, [1, 2], SamplingOptions(max_tokens=4), end_ids=())
+
+
+def test_recording_imports_no_compiler(python) -> None:
+    """A dispatch mode brings the whole of torch.compile along unless it says otherwise: a second before the second word."""
+    done = python(
+        "-c",
+        "import sys, torch\n"
+        "from glaswerk.generate.program import Recorder\n"
+        "x = torch.ones(2)\n"
+        "with torch.inference_mode(), Recorder():\n"
+        "    x.view(2, 1)\n"
+        "assert 'torch._dynamo' not in sys.modules and 'sympy' not in sys.modules\n",
+    )
+    assert done.returncode == 0, done.stderr
