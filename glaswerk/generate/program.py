@@ -49,7 +49,7 @@ class Recorder(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        # True, the default, imports the whole compiler at the first call, which takes a second; nothing is compiled here
+        # True, the default, imports the whole compiler at the first call: a second, and nothing is compiled here
         return False
 
     def __torch_dispatch__(

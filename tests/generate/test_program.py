@@ -211,7 +211,7 @@ def test_a_damaged_model_is_noticed() -> None:
 
 
 def test_recording_imports_no_compiler(python) -> None:
-    """A dispatch mode brings the whole of torch.compile along unless it says otherwise: a second before the second word."""
+    """A dispatch mode brings all of torch.compile along unless it says otherwise: a second before the second word."""
     done = python(
         "-c",
         "import sys, torch\n"
