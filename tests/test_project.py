@@ -31,6 +31,11 @@ BENCHMARKS = [
     "encode",
     "prepare",
     "cli_start",
+    "decode",
+    "decode_hf",
+    "prefill",
+    "cold_start",
+    "own_model_decode",
     "trace",
 ]
 
