@@ -55,8 +55,8 @@ def run() -> dict[str, Any]:
         for way in WAYS:
             writer = Writer(network, way)
             try:
-                writer.write(prompt, 3)
-                tries[f"transformers {name}, {way}"] = writer.rate(prompt, 64), writer
+                writer.write(prompt, TOKENS)
+                tries[f"transformers {name}, {way}"] = writer.rate(prompt, TOKENS), writer
             except Exception as error:  # whatever the compiler cannot do is not a way to run it
                 say(f"transformers {name}, {way}: {type(error).__name__}")
     best = max(tries, key=lambda name: tries[name][0])
