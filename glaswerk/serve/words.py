@@ -85,9 +85,9 @@ WORDS: dict[str, dict[str, str]] = {
         "de": "Am Ende steht zu jedem Token des Vokabulars eine Zahl. Temperatur und Filter bestimmen, was kommen darf.",
     },
     "life_lead": {
-        "en": "You type a few words. What happens until the next one is there? Below is everything, in order, computed on "
+        "en": "You type a few words. What happens until the next one is there? Three stations of the way stand below, computed on "
         "the model that is open. Change the prompt and every number changes.",
-        "de": "Du tippst ein paar Wörter. Was geschieht, bis das nächste dasteht? Hier ist alles, der Reihe nach, berechnet "
+        "de": "Du tippst ein paar Wörter. Was geschieht, bis das nächste dasteht? Drei Stationen des Wegs stehen hier, berechnet "
         "mit dem offenen Modell. Ändere den Prompt, und jede Zahl ändert sich.",
     },
 }
