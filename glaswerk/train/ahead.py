@@ -15,6 +15,7 @@ import logging
 import os
 import platform
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
@@ -55,7 +56,7 @@ def ahead(name: str, function: Flat, example: Sequence[Tensor], identity: str, p
         except Exception as error:  # whatever a compiler throws: the plain function is the same computation
             if not interrupt.asked:
                 file.unlink(missing_ok=True)  # where it is there, it is damaged: the next start compiles again
-                progress.note(f"compiling {name} failed ({type(error).__name__}): training runs uncompiled")
+                progress.note(failed(name, error))
                 return function
         if interrupt.asked:
             raise KeyboardInterrupt
@@ -78,11 +79,19 @@ def tried(name: str, compiled: Flat, plain: Flat, example: Sequence[Tensor], pro
             compiled(example)
         except Exception as error:
             if not interrupt.asked:
-                progress.note(f"compiling {name} failed ({type(error).__name__}): training runs uncompiled")
+                progress.note(failed(name, error))
                 return plain
         if interrupt.asked:
             raise KeyboardInterrupt
     return compiled
+
+
+def failed(name: str, error: Exception) -> str:
+    """The line that says so; the whole traceback, which a compiler fills pages with, goes to a file that it names."""
+    log = subfolder("compiled") / f"{name}-failed.txt"
+    with contextlib.suppress(OSError):
+        log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    return f"compiling {name} failed ({type(error).__name__}, see {log}): training runs uncompiled"
 
 
 def load(file: Path) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from glaswerk.home import subfolder
 from glaswerk.model import Decoder, ModelConfig
 from glaswerk.progress import Progress
 from glaswerk.train import GradientStep, Windows, next_token_loss
@@ -34,7 +35,8 @@ def main() -> None:
     step = GradientStep(model, next_token_loss, True, notes)
     assert not step.is_compiled(*batch())
     loss, gradients = step(*batch())
-    assert any("compiled gradient" in line for line in notes.lines), notes.lines
+    logs = [file.read_text() for file in subfolder("compiled").glob("*-failed.txt")]
+    assert any("compiled gradient" in line for line in notes.lines), "\n".join([*notes.lines, *logs])
     assert step.is_compiled(*batch())
     plain_loss, plain = GradientStep(model, next_token_loss, False, notes)(*batch())
     torch.testing.assert_close(loss, plain_loss)
