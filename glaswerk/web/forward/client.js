@@ -1,0 +1,34 @@
+// The page's end of the worker: `compute(kind, args)` resolves with the model's answer. Left out: which questions go
+// here and which to files; `data.js` decides.
+
+/** The questions that the model in the browser answers. */
+export const KINDS = ["tokens", "trace", "next", "step"];
+
+/** @type {Worker|null} */
+let worker = null;
+let asked = 0;
+/** @type {Map<number, {done: (told: any) => void, failed: (error: Error) => void}>} */
+const waiting = new Map();
+
+/** @param {string} kind @param {Record<string, any>} args @param {(message: string) => Error} failure
+ * @returns {Promise<any>} */
+export function compute(kind, args, failure) {
+  if (!worker) {
+    worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+    worker.addEventListener("message", ({ data: { number, told, error } }) => {
+      const one = waiting.get(number);
+      waiting.delete(number);
+      if (error === undefined) one?.done(told);
+      else one?.failed(failure(error));
+    });
+    worker.addEventListener("error", (event) => {
+      for (const one of waiting.values()) one.failed(failure(event.message || "the model could not be started"));
+      waiting.clear();
+    });
+  }
+  const number = asked++;
+  return new Promise((done, failed) => {
+    waiting.set(number, { done, failed });
+    worker?.postMessage({ number, kind, args });
+  });
+}
