@@ -12,12 +12,15 @@ from typing import Any
 
 from glaswerk.course import demo
 from glaswerk.errors import GlaswerkError
+from glaswerk.serve import beside
 from glaswerk.serve.holder import Holder
 
 #: the longest prompt in characters
 MOST_CHARACTERS = 2000
 #: candidates that are named; the logits are sent for the whole vocabulary
 NAMED = 256
+#: the most tokens of a continuation that two models are compared by
+MOST_STEPS = 32
 Arguments = Mapping[str, Any]
 
 
@@ -35,6 +38,8 @@ def answer(holder: Holder, kind: str, arguments: Arguments) -> str:
             return demo.call(chapter, name, arguments, holder.model())
     if kind not in KINDS:
         raise LookupError(kind)
+    if "model" in arguments:  # one that is open beside it
+        holder = beside.open_beside(holder, arguments["model"])
     return KINDS[kind](holder, arguments)
 
 
@@ -149,12 +154,82 @@ def step(holder: Holder, arguments: Arguments) -> str:
     )
 
 
+def row(holder: Holder, arguments: Arguments) -> str:
+    """The weights that one number of a step was made with: ``step``, ``place``; see ``glaswerk/lens/rows.py``."""
+    from glaswerk.lens.rows import row
+
+    name, place = arguments.get("step"), arguments.get("place")
+    if not isinstance(name, str) or type(place) is not int:
+        raise GlaswerkError("step must be the name of a step and place a whole number")
+    with holder.busy:
+        found = row(holder.model().model, name, place)
+    if "weights" in found:
+        found["weights"] = demo.packed(found["weights"].cpu().numpy())
+    return demo.as_json(found)
+
+
+def stack(holder: Holder, arguments: Arguments) -> str:
+    """Each block at one glance, read at ``place`` (without it: the last token); see ``glaswerk/lens/stack.py``."""
+    from glaswerk.lens.stack import stack
+
+    recorded = holder.trace(prompt_of(arguments))
+    place = arguments.get("place", len(recorded.ids) - 1)
+    if type(place) is not int or not 0 <= place < len(recorded.ids):
+        raise GlaswerkError(f"place must be a whole number from 0 to {len(recorded.ids) - 1}")
+    with holder.busy:
+        return demo.as_json(stack(holder.model().model, recorded, place))
+
+
+def models(holder: Holder, _: Arguments) -> str:
+    """What can be opened beside the open model: names, and the stages of its own run first."""
+    return demo.as_json({"open": holder.name, "models": list(beside.offered(holder))})
+
+
+def compare(holder: Holder, arguments: Arguments) -> str:
+    """``prompt`` through the open model and through the one named ``with``: where they part; and what each writes, most
+    likely token by token, for ``steps`` tokens."""
+    from glaswerk import generate
+    from glaswerk.lens.compare import compare
+    from glaswerk.tokenizer.chip import chip
+
+    prompt = text_of(arguments, "prompt")
+    steps = arguments.get("steps", 12)
+    if type(steps) is not int or not 0 <= steps <= MOST_STEPS:
+        raise GlaswerkError(f"steps must be a whole number from 0 to {MOST_STEPS}")
+    pair = (holder, beside.open_beside(holder, arguments.get("with")))
+    traces = [each.trace(prompt_of({"prompt": prompt})) for each in pair]
+    sides = []
+    for each, recorded in zip(pair, traces, strict=True):
+        opened = each.model()
+        with each.busy:
+            room = min(steps, opened.model.config.context - len(recorded.ids))
+            how = opened.how({"max_tokens": room}) if room > 0 else None
+            written = generate.batch(opened.model, opened.tokenizer, [recorded.ids], **how)[0].ids if how else []
+            sides.append(
+                {
+                    "name": recorded.name,
+                    "layers": recorded.config.layers,
+                    "tokens": recorded.tokens,
+                    "top": recorded.top(),
+                    "written": [{"id": one, "text": chip(opened.tokenizer.token_bytes(one))} for one in written],
+                    "text": opened.tokenizer.decode(written),
+                }
+            )
+    with pair[0].busy, pair[1].busy:
+        parted = compare(*traces)
+    return demo.as_json({"prompt": prompt, "first": sides[0], "second": sides[1], **parted})
+
+
 KINDS: dict[str, Callable[[Holder, Arguments], str]] = {
     "model": model,
     "tokens": tokens,
     "trace": trace,
     "next": next_token,
     "step": step,
+    "row": row,
+    "stack": stack,
+    "models": models,
+    "compare": compare,
 }
 
 

@@ -36,6 +36,9 @@ class Holder:
         self._changing = threading.Lock()
         self._asked = model
         self._traces: OrderedDict[tuple[int, ...], Trace] = OrderedDict()
+        #: models opened beside it for comparing, by name; ``beside.py`` looks after them
+        self.others: OrderedDict[str, Holder] = OrderedDict()
+        self.beside_lock = threading.Lock()
 
     def start(self) -> None:
         """Begin to load what was asked for, or the best there is; returns at once."""
@@ -52,6 +55,12 @@ class Holder:
         """Where nothing was there to open: a run may have finished a stage meanwhile."""
         if self.state == "none":
             self.start()
+
+    def load(self, name: str) -> None:
+        """Open a model now, in this thread. Raises :class:`GlaswerkError` where that fails."""
+        self.state, self.name, self.error = "loading", name, ""
+        self._load(name)
+        self.model()
 
     def _load(self, name: str) -> None:
         try:
