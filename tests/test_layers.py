@@ -41,7 +41,7 @@ for room, extra in (
     ("pipeline", ("opened", "evaluate", "align", "planning")),
     ("course", ("opened",)),
     ("serve", ("opened", "course")),
-    ("cli", ("opened", "export", "hub", "evaluate", "align", "planning", "pipeline", "serve")),
+    ("cli", ("opened", "export", "hub", "evaluate", "align", "planning", "pipeline", "course", "serve")),
 ):
     ALLOWED[room] = {*ALLOWED["lens"], "lens", *extra}
 ALLOWED["__main__"] = {"cli"}

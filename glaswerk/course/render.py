@@ -62,6 +62,11 @@ class Renderer:
         """A text in a list or a button: no paragraph around it."""
         return str(self.parser.renderInline(self.with_numbers(text)))
 
+    def with_numbers_of(self, chapter: str, text: str) -> str:
+        """:meth:`with_numbers` for a text of that chapter."""
+        self.chapter = chapter
+        return self.with_numbers(text)
+
     def with_numbers(self, text: str) -> str:
         """``{=name:digits}`` replaced by what the chapter's ``numbers()`` computes, in the language's writing."""
         if "{=" not in text:
