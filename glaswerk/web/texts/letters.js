@@ -1,0 +1,33 @@
+/** @type {import("../figure.js").Texts} */
+export default {
+  en: {
+    title: "You see letters, the model gets numbers",
+    look: "Left: the word as you read it, and as the model gets it. Right: how likely the model finds each digit as the answer. The right one is outlined. Change the word, or spell it out.",
+    word: "Word",
+    letter: "Letter",
+    spell: "spell it out, and back",
+    you: "What you see",
+    gets: "What the model gets",
+    inside: "What is inside these tokens",
+    count: "“{letter}” occurs {count} times.",
+    times: "{count} ×",
+    asked: "Asked to go on with a digit",
+    right: "The likeliest digit, {said}, is right. Try other words before you trust it.",
+    wrong: "The likeliest digit is {said}; right is {count}.",
+  },
+  de: {
+    title: "Du siehst Buchstaben, das Modell bekommt Nummern",
+    look: "Links das Wort, wie du es liest und wie das Modell es bekommt. Rechts, für wie wahrscheinlich das Modell jede Ziffer als Antwort hält. Die richtige ist umrandet. Ändere das Wort oder buchstabiere es.",
+    word: "Wort",
+    letter: "Buchstabe",
+    spell: "buchstabieren und zurück",
+    you: "Was du siehst",
+    gets: "Was das Modell bekommt",
+    inside: "Was in diesen Tokens steckt",
+    count: "„{letter}“ kommt {count}-mal vor.",
+    times: "{count} ×",
+    asked: "Gefragt, mit welcher Ziffer es weitergeht",
+    right: "Die wahrscheinlichste Ziffer, {said}, stimmt. Probiere andere Wörter, bevor du dich darauf verlässt.",
+    wrong: "Die wahrscheinlichste Ziffer ist {said}; richtig ist {count}.",
+  },
+};
