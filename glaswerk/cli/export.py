@@ -1,4 +1,4 @@
-"""``glaswerk export MODEL DIR --to gguf``: a model for other tools, with its tokenizer and a card."""
+"""``glaswerk export MODEL DIR --to ...``: a model for other tools, or the course around it as a site."""
 
 from __future__ import annotations
 
@@ -13,12 +13,18 @@ app = typer.Typer(add_completion=False)
 def export(
     model: str = typer.Argument(help="A run, a stage, a Hugging Face folder, a GGUF file, or a pulled name."),
     folder: Path = typer.Argument(help="Where the files go.", metavar="DIR"),
-    to: str = typer.Option(help="hf: a Hugging Face folder; gguf: one file for llama.cpp and its kin."),
+    to: str = typer.Option(
+        help="hf: a Hugging Face folder; gguf: a file for llama.cpp; site: the course as web pages."
+    ),
     dtype: str = typer.Option("auto", help="For gguf: f16 (auto), q8_0 or q4_0; for hf: fp32 (auto) or bf16."),
     json: bool = typer.Option(False, "--json", help="One JSON object on stdout."),
 ) -> None:
-    """Write a model for other tools: a Hugging Face folder or a GGUF file, with tokenizer and card."""
+    """Write a model for other tools (hf, gguf), or the whole course around it as a static site (site)."""
     from glaswerk.cli.terminal import console, print_json
+
+    if to == "site":
+        export_site(model, folder, dtype, json)
+        return
     from glaswerk.export import export as write
 
     made = write(model, to, folder, dtype)
@@ -29,3 +35,28 @@ def export(
     screen = console()
     screen.print(f"{made}  [faint]{size / 1e6:,.1f} MB[/faint]", soft_wrap=True)
     screen.print(f"Next: [bold]glaswerk generate {made} 'Once upon a time'[/bold]", soft_wrap=True)
+
+
+def export_site(model: str, folder: Path, dtype: str, json: bool) -> None:
+    """The course as a folder of web pages."""
+    from glaswerk.cli.terminal import TerminalProgress, console, print_json
+    from glaswerk.errors import GlaswerkError
+    from glaswerk.serve.site import write_site
+
+    if dtype != "auto":
+        raise GlaswerkError("--dtype is for hf and gguf; a site takes the model as it is")
+    progress = TerminalProgress()
+    try:
+        made = write_site(model, folder, progress)
+    finally:
+        progress.close()
+    if json:
+        told = {"path": str(folder), "to": "site", "bytes": made.bytes, "pages": made.pages, "answers": made.answers}
+        print_json({**told, "in_browser": not made.why_not})
+        return
+    screen = console()
+    lives = "the model runs in the page" if not made.why_not else f"the model does not run in the page: {made.why_not}"
+    screen.print(f"{folder}  [faint]{made.bytes / 1e6:,.1f} MB, {made.pages} pages; {lives}[/faint]", soft_wrap=True)
+    if made.left_out:
+        screen.print(f"[faint]{made.left_out:,} answers to controls did not fit and were left out[/faint]")
+    screen.print(f"Next: [bold]python -m http.server -d {folder}[/bold], or put it on any static host", soft_wrap=True)

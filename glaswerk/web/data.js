@@ -32,27 +32,41 @@ export function canonical(value) {
   return JSON.stringify(value);
 }
 
-/** Ask the server, or the exported files. `kind` is "trace", "next", "demo/04-attention/chain", ...
+/** Ask the server; on an exported site, the model that runs in the page, else the files. `kind` is "trace", "next",
+ * "demo/04-attention/chain", ...
  * @param {string} kind @param {Record<string, any>} [args] @param {AbortSignal} [signal] @returns {Promise<any>} */
 export async function ask(kind, args = {}, signal) {
-  const text = canonical(args);
-  const address = live
-    ? `${root}api/${kind}?args=${encodeURIComponent(text)}`
-    : `${root}data/${kind}/${fingerprint(text)}.json`;
+  const text = canonical(args), name = fingerprint(text);
+  if (!live && page.dataset.browser !== undefined) {
+    const { answers, compute } = await import("./forward/client.js");
+    if (answers(kind, args)) return compute(kind, args, (message) => new Told(message));
+  }
+  if (!live && !(await exported())[kind]?.includes(name)) throw new Told("not-exported");
+  const address = live ? `${root}api/${kind}?args=${encodeURIComponent(text)}` : `${root}data/${kind}/${name}.json`;
   let response;
   try {
     response = await fetch(address, { signal });
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new Told("stopped");
+    throw new Told(live ? "stopped" : "unreachable");
   }
-  if (!live && response.status === 404) throw new Told("not-exported");
   const told = await response.json().catch(() => ({ error: `${response.status}` }));
   if (!response.ok) throw new Told(told.error ?? `${response.status}`);
   return told;
 }
 
-/** FNV-1a of the text's UTF-16 units, 52 bits in hex: names files of an exported site.
+/** @type {Promise<Record<string, string[]>>|null} */
+let index = null;
+/** Which questions the exported files answer: kind -> fingerprints. @returns {Promise<Record<string, string[]>>} */
+function exported() {
+  index ??= fetch(`${root}data/index.json`).then((response) => response.json()).catch(() => {
+    index = null;
+    throw new Told("unreachable");
+  });
+  return index;
+}
+
+/** FNV-1a (64 bits) of the text's UTF-16 units, in hex: names files of an exported site.
  * @param {string} text */
 export function fingerprint(text) {
   let high = 0xcbf29ce4, low = 0x84222325;
@@ -143,7 +157,9 @@ export async function values(prompt, names, compact = false) {
 // ---------------------------------------------------------------- the model's state
 /** @typedef {{state: string, name: string, error: string}} Status */
 /** @type {Status} */
-export let status = { state: "unknown", name: "", error: "" };
+export let status = live
+  ? { state: "unknown", name: "", error: "" }
+  : { state: page.dataset.model === undefined ? "none" : "ready", name: page.dataset.model ?? "", error: "" };
 export let reachable = true;
 
 /** Ask how the model is; tells the page of a change with events "glaswerk-model", "glaswerk-stopped", "glaswerk-back".

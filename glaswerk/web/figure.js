@@ -232,7 +232,7 @@ export class Figure extends LitElement {
 
   inside() {
     if (this.phase === "error") {
-      const known = ["no_model", "stopped", "not-exported"].includes(this.message);
+      const known = ["no_model", "stopped", "not-exported", "unreachable"].includes(this.message);
       const text = this.message === "stopped" ? `${frame[language].stopped} glaswerk lab; ${frame[language].stopped_end}` : known ? frame[language][this.message] : this.message;
       return html`${this.data ? this.whenWrong() : nothing}<div class="figure-state error" role="alert"><span>${text}</span>
         <button type="button" class="button quiet" @click=${() => this.reload()}>${this.t("again")}</button></div>`;

@@ -59,6 +59,8 @@ if (live) {
     setTimeout(watch, document.hidden ? 15000 : status.state === "loading" ? 400 : 3000);
   };
   watch();
+} else {
+  showModel();
 }
 
 // ---------------------------------------------------------------- definitions on hover and focus

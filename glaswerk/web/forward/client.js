@@ -1,8 +1,9 @@
 // The page's end of the worker: `compute(kind, args)` resolves with the model's answer. Left out: which questions go
 // here and which to files; `data.js` decides.
 
-/** The questions that the model in the browser answers. */
-export const KINDS = ["tokens", "trace", "next", "step"];
+/** Whether the model in the browser answers such a question; one about another model it cannot. @param {string} kind
+ * @param {Record<string, any>} args */
+export function answers(kind, args) { return ["tokens", "trace", "next", "step"].includes(kind) && args.model === undefined; }
 
 /** @type {Worker|null} */
 let worker = null;
