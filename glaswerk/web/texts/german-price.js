@@ -9,6 +9,7 @@ export default {
     english: "English",
     ratio: "German / English",
     sentence: "sentence",
+    one: "1 token",
     count: "{tokens} tokens",
   },
   de: {
@@ -20,6 +21,7 @@ export default {
     english: "Englisch",
     ratio: "Deutsch / Englisch",
     sentence: "Satz",
+    one: "1 Token",
     count: "{tokens} Tokens",
   },
 };

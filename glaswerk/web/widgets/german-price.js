@@ -51,7 +51,7 @@ class GermanPrice extends Figure {
           <input type="range" data-key="place" min="0" max=${pairs - 1} step="1" .value=${String(this.state.place)} aria-valuetext=${`${this.state.place + 1}`}
             @input=${(/** @type {any} */ event) => this.set({ place: Number(event.target.value) }, { wait: 120 })}></label>
         ${this.select("kind", choices, this.t("vocabulary"))}</div>
-      ${cut?.answer ? [this.data.de, this.data.en].map((text, side) => html`<p lang=${side ? "en" : "de"}>${text} <span class="faint num">${this.t("count", { tokens: this.n(cut.answer.cuts[side].length, 0) })}</span></p>${chips(this, cut.answer.cuts[side])}`) : cut?.missing ? missing(this, cut.missing) : nothing}`;
+      ${cut?.answer ? [this.data.de, this.data.en].map((text, side) => html`<p lang=${side ? "en" : "de"}>${text} <span class="faint num">${this.t(cut.answer.cuts[side].length === 1 ? "one" : "count", { tokens: this.n(cut.answer.cuts[side].length, 0) })}</span></p>${chips(this, cut.answer.cuts[side])}`) : cut?.missing ? missing(this, cut.missing) : nothing}`;
   }
 
   /** @param {Found} found */

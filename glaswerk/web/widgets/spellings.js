@@ -32,7 +32,7 @@ class Spellings extends Figure {
         <label class="control"><span class="visually-hidden">${this.t("spelling", { place: place + 1 })}</span>
           <input class="prompt" type="text" maxlength="120" spellcheck="false" autocomplete="off" .value=${text}
             @input=${(/** @type {any} */ event) => this.change(place, event.target.value)}></label>
-        ${found.map((each) => html`<div data-kind=${each.kind}><p class="faint">${nameOf(this, each)}${each.answer?.cuts[place] ? html`: <span class="num">${this.t("count", { tokens: this.n(each.answer.cuts[place].length, 0) })}</span>` : ""}</p>
+        ${found.map((each) => html`<div data-kind=${each.kind}><p class="faint">${nameOf(this, each)}${each.answer?.cuts[place] ? html`: <span class="num">${this.t(each.answer.cuts[place].length === 1 ? "one" : "count", { tokens: this.n(each.answer.cuts[place].length, 0) })}</span>` : ""}</p>
           ${each.answer?.cuts[place] ? chips(this, each.answer.cuts[place]) : each.missing ? missing(this, each.missing) : html`<span class="faint">${this.t("computing")}</span>`}</div>`)}
       </div>`)}</div>`;
   }
