@@ -109,6 +109,20 @@ class Texts(Sequence[str]):
                     yield self.file.text(start, self.name)  # which says where
 
 
+class Metadata(dict[str, Any]):
+    """The values by name, and ``places``: where in the file each begins."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places: dict[str, int] = {}
+
+
+def place(metadata: Mapping[str, Any], name: str) -> str:
+    """Where a value stands in its file, as the end of a sentence; nothing where it is not in a file."""
+    at = metadata.places.get(name) if isinstance(metadata, Metadata) else None
+    return "" if at is None else f" (at byte {at:,})"
+
+
 class GGUFFile:
     """An open file: ``metadata`` by name, ``tensors`` by name, :meth:`raw`.
 
@@ -119,6 +133,8 @@ class GGUFFile:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         try:
+            if self.path.exists() and not self.path.is_file():
+                raise GlaswerkError(f"cannot read {self.path}: it is no file")
             with open(self.path, "rb") as file:
                 self.size = os.fstat(file.fileno()).st_size
                 if self.size < 24:
@@ -130,7 +146,7 @@ class GGUFFile:
             raise GlaswerkError(f"cannot read {self.path}: {getattr(error, 'strerror', None) or error}") from error
         self.at = 0
         self.texts = 0  # in lists, so far
-        self.metadata: dict[str, Any] = {}
+        self.metadata = Metadata()
         self.tensors: dict[str, TensorInfo] = {}
         self._parse()
 
@@ -147,8 +163,8 @@ class GGUFFile:
         version = self._number("<I", "the version")
         if version not in (2, 3):
             if version and version % 0x10000 == 0:
-                raise GlaswerkError(f"{self.path} is a big-endian GGUF file, which is not supported")
-            raise GlaswerkError(f"{self.path} is GGUF version {version}; versions 2 and 3 are supported")
+                raise GlaswerkError(f"{self.path} is a big-endian GGUF file, which is not supported (at byte 4)")
+            raise GlaswerkError(f"{self.path} is GGUF version {version} (at byte 4); versions 2 and 3 are supported")
         tensors = self._count("<Q", "the number of tensors", MOST_TENSORS, each=24)
         values = self._count("<Q", "the number of metadata values", MOST_VALUES, each=13)
         for _ in range(values):
@@ -156,10 +172,14 @@ class GGUFFile:
             name = self._name("a metadata name")
             if name in self.metadata:
                 raise self.broken(f"the metadata value {name!r} is there twice", at)
+            self.metadata.places[name] = at
             self.metadata[name] = self._value(self._number("<I", f"the type of {name!r}"), name)
         alignment = self.metadata.get("general.alignment", ALIGNMENT)
         if type(alignment) is not int or not 1 <= alignment <= 65_536 or alignment & (alignment - 1):
-            raise self.broken(f"general.alignment is {alignment!r}, not a power of two up to 65,536")
+            raise self.broken(
+                f"general.alignment is {alignment!r}, not a power of two up to 65,536",
+                self.metadata.places["general.alignment"],
+            )
         described = [self._description() for _ in range(tensors)]
         base = -(-self.at // alignment) * alignment
         for name, kind, shape, offset, at in described:

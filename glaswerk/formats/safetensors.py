@@ -8,6 +8,7 @@ copy in memory. Left out: writing (the safetensors package does it), and what th
 
 from __future__ import annotations
 
+import json
 import math
 import mmap
 from collections.abc import Iterator
@@ -20,9 +21,9 @@ import numpy as np
 from glaswerk.errors import GlaswerkError
 from glaswerk.formats import strict_json
 
-#: the largest header that is read; the format's own library has the same limit
-HEADER_LIMIT = 100_000_000
-
+#: the largest header that is read (the format's own library has the same limit), and most values in it: about
+#: nine for each tensor, and no real model has more than some ten thousand in a file
+HEADER_LIMIT, HEADER_VALUES = 100_000_000, 2_000_000
 #: no tensor of a real model has more sizes
 MOST_DIMENSIONS = 8
 #: the dtypes that are read, and the bytes of one number
@@ -49,6 +50,8 @@ class SafetensorsFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
+            if path.exists() and not path.is_file():
+                raise GlaswerkError(f"cannot read {path}: it is no file")
             with open(path, "rb") as file:
                 size = path.stat().st_size
                 if size < 8:
@@ -60,16 +63,24 @@ class SafetensorsFile:
             raise GlaswerkError(f"cannot read {path}: {error.strerror or error}") from error
         self.entries = self.parse(size)
 
-    def broken(self, what: str) -> GlaswerkError:
-        """The error for a file that is not what it should be."""
-        return GlaswerkError(f"{self.path} is damaged or not a safetensors file: {what}; copy or download it again")
+    def broken(self, what: str, name: str | None = None) -> GlaswerkError:
+        """The error for a file that is not what it should be; ``name``: the tensor in whose description that shows."""
+        place = "" if name is None else self.place(name)
+        return GlaswerkError(
+            f"{self.path} is damaged or not a safetensors file: {what}{place}; copy or download it again"
+        )
+
+    def place(self, name: str) -> str:
+        """Where in the file a tensor's description begins, in words; nothing where its name is spelled oddly."""
+        at = self.map.find(json.dumps(name, ensure_ascii=False).encode("utf-8", "replace") + b":")
+        return f" (described at byte {at:,})" if at > 0 else ""
 
     def parse(self, size: int) -> dict[str, Entry]:
         """Check the whole header against the file's size."""
         length = int.from_bytes(self.map[:8], "little")
         if length > min(size - 8, HEADER_LIMIT):
             raise self.broken(f"its header claims {length} bytes and the file has {size}")
-        header = strict_json.parse(self.map[8 : 8 + length], f"{self.path}: its header")
+        header = strict_json.parse(self.map[8 : 8 + length], f"{self.path}: its header", HEADER_VALUES)
         if not isinstance(header, dict):
             raise self.broken("its header is not a JSON object")
         header.pop("__metadata__", None)
@@ -77,7 +88,7 @@ class SafetensorsFile:
         previous = 8 + length
         for name, entry in sorted(entries.items(), key=lambda item: (item[1].start, item[1].end)):
             if entry.start < previous:
-                raise self.broken(f"tensor {name[:80]!r} overlaps another one at byte {entry.start:,}")
+                raise self.broken(f"tensor {name[:80]!r} overlaps another one at byte {entry.start:,}", name)
             previous = entry.end
         return entries
 
@@ -85,19 +96,23 @@ class SafetensorsFile:
         """Check one tensor's description."""
         shown = name if len(name) <= 80 else name[:77] + "..."
         if not isinstance(value, dict):
-            raise self.broken(f"tensor {shown!r} is not described by an object")
+            raise self.broken(f"tensor {shown!r} is not described by an object", name)
         kind = value.get("dtype")
         if not isinstance(kind, str) or kind not in DTYPES:
-            raise GlaswerkError(f"{self.path}: tensor {shown!r} has the unsupported dtype {str(kind)[:20]!r}")
+            raise GlaswerkError(
+                f"{self.path}: tensor {shown!r} has the unsupported dtype {str(kind)[:20]!r}{self.place(name)}"
+            )
         shape: list[int] = value.get("shape", [-1])
         offsets: list[int] = value.get("data_offsets", [])
         if not whole_numbers(shape) or not whole_numbers(offsets) or len(offsets) != 2 or len(shape) > MOST_DIMENSIONS:
-            raise self.broken(f"tensor {shown!r} has no valid shape and data_offsets")
+            raise self.broken(f"tensor {shown!r} has no valid shape and data_offsets", name)
         start, end = base + offsets[0], base + offsets[1]
         if start > end or end > size:
-            raise self.broken(f"tensor {shown!r} should end at byte {end} and the file has {size}: it is cut short")
+            raise self.broken(
+                f"tensor {shown!r} should lie at bytes {start} to {end} and the file has {size}: it is cut short", name
+            )
         if math.prod(shape) * DTYPES[kind] != end - start:
-            raise self.broken(f"tensor {shown!r} of shape {shape} does not fit its {end - start} bytes")
+            raise self.broken(f"tensor {shown!r} of shape {shape} does not fit its {end - start} bytes", name)
         return Entry(kind, tuple(shape), start, end)
 
     def raw(self, name: str) -> np.ndarray:

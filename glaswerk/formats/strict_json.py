@@ -22,7 +22,8 @@ class _Twice(ValueError):
 
 
 def read(path: Path, largest: int) -> Any:
-    """What stands in a JSON file of at most ``largest`` bytes. Raises :class:`GlaswerkError` that names the file."""
+    """What stands in a JSON file of at most ``largest`` bytes (and as many values as such bytes hold in real files).
+    Raises :class:`GlaswerkError` that names the file."""
     try:
         size = path.stat().st_size
         if size > largest:
@@ -34,13 +35,14 @@ def read(path: Path, largest: int) -> Any:
         raise GlaswerkError(f"{path} is missing: the folder is not complete; copy or download it again") from error
     except OSError as error:
         raise explain(error, path, "read") from error
-    return parse(data, str(path))
+    return parse(data, str(path), min(MOST_VALUES, largest // 5))
 
 
-def parse(data: bytes, where: str) -> Any:
-    """The value that ``data`` spells. Raises :class:`GlaswerkError` that begins with ``where`` and names the place."""
-    if data.count(b",") + data.count(b"[") + data.count(b"{") > MOST_VALUES:
-        raise GlaswerkError(f"{where} holds more than {MOST_VALUES:,} values: that is none to be read")
+def parse(data: bytes, where: str, most: int = MOST_VALUES) -> Any:
+    """The value that ``data`` spells, of at most ``most`` values. Raises :class:`GlaswerkError` that begins with
+    ``where`` and names the place."""
+    if data.count(b",") + data.count(b"[") + data.count(b"{") > most:
+        raise GlaswerkError(f"{where} holds more than {most:,} values: that is none to be read")
     try:
         return json.loads(data.decode("utf-8"), object_pairs_hook=_once)
     except _Twice as error:

@@ -21,9 +21,24 @@ LIMITS = {
     "layers": 1024,
     "heads": 4096,
     "kv_heads": 4096,
-    "head_width": 4096,
+    "head_width": 512,
     "mlp_width": 2**20,
     "context": 2**24,
+}
+#: numbers with a point: smaller ones turn angles or sums into infinities, larger ones mean a damaged file
+RANGES = {"rope_theta": (1.0, 1e12), "norm_eps": (1e-12, 1.0)}
+#: the keys of a Hugging Face ``config.json`` -> the feature whose limits hold for it
+FEATURES = {
+    "vocab_size": "vocabulary_size",
+    **dict.fromkeys(("n_embd", "hidden_size"), "width"),
+    **dict.fromkeys(("n_layer", "num_hidden_layers"), "layers"),
+    **dict.fromkeys(("n_head", "num_attention_heads"), "heads"),
+    "num_key_value_heads": "kv_heads",
+    "head_dim": "head_width",
+    **dict.fromkeys(("n_inner", "intermediate_size"), "mlp_width"),
+    **dict.fromkeys(("n_positions", "n_ctx", "max_position_embeddings", "original_max_position_embeddings"), "context"),
+    **dict.fromkeys(("rms_norm_eps", "layer_norm_epsilon"), "norm_eps"),
+    "rope_theta": "rope_theta",
 }
 
 
@@ -73,13 +88,15 @@ class ModelConfig:
                 )
         if self.positions == "rotary" and self.head_width % 2:
             raise GlaswerkError(f"rotary positions turn pairs: head_width must be even, not {self.head_width}")
-        for name in ("rope_theta", "norm_eps"):
+        for name, (least, most) in RANGES.items():
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e30:
-                raise GlaswerkError(f"the model's {name} must be a number above 0, not {brief(value)}")
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
+                raise GlaswerkError(
+                    f"the model's {name} must be a number from {least:g} to {most:g}, not {brief(value)}"
+                )
         if self.rope_llama3 is not None:
-            *factors, trained = self.rope_llama3
-            if not all(0 < value <= 1e6 for value in factors) or not 1 <= trained <= LIMITS["context"]:
+            factor, low, high, trained = self.rope_llama3
+            if not (1 <= factor <= 1e6 and 1e-6 <= low < high <= 1e6 and 1 <= trained <= LIMITS["context"]):
                 raise GlaswerkError(f"the model's rope_llama3 is out of range: {brief(self.rope_llama3)}")
         if not 0 <= self.dropout < 1:
             raise GlaswerkError(f"the model's dropout must be from 0 to below 1, not {brief(self.dropout)}")
@@ -261,7 +278,7 @@ class ModelConfig:
         read = Reader(values)
         if family == "gpt2":
             width, heads = read.whole("n_embd"), read.whole("n_head")
-            if heads < 1 or width % heads:
+            if width % heads:
                 raise GlaswerkError(f"config.json: n_embd ({width}) must be a multiple of n_head ({heads})")
             return cls.classic(
                 vocabulary_size=read.whole("vocab_size"),
@@ -275,8 +292,19 @@ class ModelConfig:
                 dropout=read.number("resid_pdrop", 0.0),
             )
         width, heads = read.whole("hidden_size"), read.whole("num_attention_heads")
-        if heads < 1:
-            raise GlaswerkError(f"config.json: num_attention_heads must be at least 1, not {heads}")
+        kv_heads = read.whole("num_key_value_heads", heads)
+        if heads % kv_heads:
+            raise GlaswerkError(
+                f"config.json: num_attention_heads ({heads}) must be a multiple of num_key_value_heads ({kv_heads})"
+            )
+        head_width = read.whole("head_dim", 128 if family == "qwen3" else width // heads)
+        if values.get("head_dim") is None and family != "qwen3" and width % heads:
+            raise GlaswerkError(
+                f"config.json: hidden_size ({width}) must be a multiple of num_attention_heads ({heads}), "
+                "or head_dim must be there"
+            )
+        if head_width % 2:
+            raise GlaswerkError(f"config.json: head_dim must be even, as rotary positions turn pairs, not {head_width}")
         bias = read.flag("attention_bias", False) if family != "qwen2" else True
         theta, llama3 = read.rope()
         return cls(
@@ -284,8 +312,8 @@ class ModelConfig:
             width=width,
             layers=read.whole("num_hidden_layers"),
             heads=heads,
-            kv_heads=read.whole("num_key_value_heads", heads),
-            head_width=read.whole("head_dim", 128 if family == "qwen3" else width // heads),
+            kv_heads=kv_heads,
+            head_width=head_width,
             mlp_width=read.whole("intermediate_size"),
             context=read.whole("max_position_embeddings", 2048),
             rope_theta=theta,
@@ -368,8 +396,8 @@ def unsupported(key: str, value: Any) -> GlaswerkError:
 class Reader:
     """Typed look-ups in a ``config.json``; every complaint names its key."""
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        self.values = values
+    def __init__(self, values: Mapping[str, Any], inside: str = "") -> None:
+        self.values, self.inside = values, inside
 
     def whole(self, key: str, default: int | None = None) -> int:
         """A whole number; ``default`` where the key is missing or null, an error where there is no
@@ -377,19 +405,25 @@ class Reader:
         value = self.values.get(key)
         if value is None:
             if default is None:
-                raise GlaswerkError(f"config.json: {key} is missing; the file is not complete")
+                raise GlaswerkError(f"config.json: {self.inside}{key} is missing; the file is not complete")
             return default
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 1 << 63:
-            raise GlaswerkError(f"config.json: {key} must be a whole number above 0, not {brief(value)}")
+        most = LIMITS[FEATURES[key]]
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+            raise GlaswerkError(
+                f"config.json: {self.inside}{key} must be a whole number from 1 to {most}, not {brief(value)}"
+            )
         return value
 
     def number(self, key: str, default: float) -> float:
-        """A finite number, not below 0."""
+        """A finite number, not below 0, and in the feature's range."""
         value = self.values.get(key)
         if value is None:
             return default
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e30:  # NaN is not
-            raise GlaswerkError(f"config.json: {key} must be a number, not {brief(value)}")
+        least, most = RANGES.get(FEATURES.get(key, ""), (0.0, 1e6))
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:  # NaN is not
+            raise GlaswerkError(
+                f"config.json: {self.inside}{key} must be a number from {least:g} to {most:g}, not {brief(value)}"
+            )
         return float(value)
 
     def flag(self, key: str, default: bool) -> bool:
@@ -411,7 +445,8 @@ class Reader:
                 continue
             if not isinstance(inner, Mapping):
                 raise GlaswerkError(f"config.json: {key} must be an object, not {brief(inner)}")
-            theta = Reader(inner).number("rope_theta", theta)
+            read = Reader(inner, f"{key}.")
+            theta = read.number("rope_theta", theta)
             if inner.get("partial_rotary_factor", 1.0) not in (None, 1.0):
                 raise GlaswerkError(
                     f"config.json: {key}.partial_rotary_factor is not supported; this model cannot be opened"
@@ -423,10 +458,12 @@ class Reader:
                 raise GlaswerkError(
                     f"config.json: {key} of type {brief(kind)} is not supported; this model cannot be opened"
                 )
-            read = Reader(inner)
             factors = tuple(read.number(name, 0.0) for name in ("factor", "low_freq_factor", "high_freq_factor"))
-            if min(factors) <= 0 or factors[2] <= factors[1]:
-                raise GlaswerkError(f"config.json: {key} is not complete: {brief(dict(inner))}")
+            if factors[0] < 1 or not 1e-6 <= factors[1] < factors[2]:
+                raise GlaswerkError(
+                    f"config.json: {key} needs a factor of at least 1 and a low_freq_factor below its "
+                    f"high_freq_factor, not {', '.join(f'{value:g}' for value in factors)}"
+                )
             return theta, (*factors, read.whole("original_max_position_embeddings"))  # type: ignore[return-value]
         return theta, None
 

@@ -25,8 +25,8 @@ from torch import Tensor
 
 from glaswerk.errors import GlaswerkError
 from glaswerk.formats.blocks import KINDS, dequantize, quantize
-from glaswerk.formats.gguf import GGUFFile, NewTensor, TensorInfo
-from glaswerk.model.config import ModelConfig, brief
+from glaswerk.formats.gguf import GGUFFile, NewTensor, TensorInfo, place
+from glaswerk.model.config import LIMITS, RANGES, ModelConfig, brief
 from glaswerk.model.decoder import Decoder
 from glaswerk.model.layout import Part, gguf_name, layout
 from glaswerk.model.position import frequencies
@@ -45,6 +45,18 @@ KNOWN = frozenset(
     attention.layer_norm_epsilon rope.freq_base rope.dimension_count rope.scaling.type rope.scaling.factor
     rope.scaling.original_context_length rope.scaling.finetuned tensor_data_layout""".split()  # noqa: SIM905
 )
+#: metadata -> the feature whose limits hold for it
+FEATURES = {
+    "embedding_length": "width",
+    "block_count": "layers",
+    "context_length": "context",
+    "feed_forward_length": "mlp_width",
+    "attention.head_count": "heads",
+    "attention.head_count_kv": "kv_heads",
+    **dict.fromkeys(("attention.key_length", "attention.value_length", "rope.dimension_count"), "head_width"),
+    **dict.fromkeys(("attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"), "norm_eps"),
+    "rope.freq_base": "rope_theta",
+}
 
 
 class GGUFSource:
@@ -145,8 +157,8 @@ def architecture(file: GGUFFile) -> str:
     name = file.metadata.get("general.architecture")
     if name not in ARCHITECTURES:
         raise GlaswerkError(
-            f"{file.path}: general.architecture {brief(name)} is not supported; "
-            f"supported are {', '.join(ARCHITECTURES)}"
+            f"{file.path}: general.architecture {brief(name)} is not supported"
+            f"{place(file.metadata, 'general.architecture')}; supported are {', '.join(ARCHITECTURES)}"
         )
     return str(name)
 
@@ -185,6 +197,12 @@ def config_of(kind: str, read: Values, file: GGUFFile) -> ModelConfig:
         if read.whole("attention.head_count_kv", heads) != heads:
             raise GlaswerkError("gpt2.attention.head_count_kv differs from attention.head_count")
         return ModelConfig.classic(norm_eps=read.number("attention.layer_norm_epsilon", 1e-5), **shared)
+    kv_heads = read.whole("attention.head_count_kv", heads)
+    if heads % kv_heads:
+        raise GlaswerkError(
+            f"{kind}.attention.head_count ({heads}) must be a multiple of {kind}.attention.head_count_kv ({kv_heads})"
+            f"{read.place('attention.head_count_kv')}"
+        )
     turned = read.whole("rope.dimension_count", width // heads)
     head_width = read.whole("attention.key_length", turned)
     if not head_width == turned == read.whole("attention.value_length", head_width):
@@ -194,10 +212,13 @@ def config_of(kind: str, read: Values, file: GGUFFile) -> ModelConfig:
         )
     scaling = read.values.get(f"{kind}.rope.scaling.type", "none")
     if scaling not in ("none", "linear") or (scaling == "linear" and read.number("rope.scaling.factor", 1.0) != 1.0):
-        raise GlaswerkError(f"{kind}.rope.scaling = {brief(scaling)} is not supported; this model cannot be opened")
+        raise GlaswerkError(
+            f"{kind}.rope.scaling = {brief(scaling)} is not supported{read.place('rope.scaling.type')}; "
+            "this model cannot be opened"
+        )
     has = file.tensors.__contains__
     config = ModelConfig(
-        kv_heads=read.whole("attention.head_count_kv", heads),
+        kv_heads=kv_heads,
         head_width=head_width,
         rope_theta=read.number("rope.freq_base", 10_000.0),
         norm_eps=read.number("attention.layer_norm_rms_epsilon", 1e-6),
@@ -222,27 +243,39 @@ class Values:
         self.kind, self.values = kind, values
 
     def whole(self, name: str, default: int | None = None) -> int:
-        """A whole number above 0; an error where it is missing and there is no default."""
+        """A whole number above 0, within the feature's limit; an error where it is missing and there is no default."""
         value = self.values.get(f"{self.kind}.{name}", default)
         if value is None:
             raise GlaswerkError(f"{self.kind}.{name} is missing; the file is not complete")
-        if type(value) is not int or value < 1:
-            raise GlaswerkError(f"{self.kind}.{name} must be a whole number above 0, not {brief(value)}")
+        most = LIMITS[FEATURES[name]]
+        if type(value) is not int or not 1 <= value <= most:
+            raise GlaswerkError(
+                f"{self.kind}.{name} must be a whole number from 1 to {most}, not {brief(value)}{self.place(name)}"
+            )
         return value
 
     def number(self, name: str, default: float) -> float:
-        """A finite number above 0."""
+        """A number in the feature's range."""
         value = self.values.get(f"{self.kind}.{name}", default)
-        if type(value) not in (int, float) or not math.isfinite(value) or value <= 0:
-            raise GlaswerkError(f"{self.kind}.{name} must be a number above 0, not {brief(value)}")
+        least, most = RANGES.get(FEATURES.get(name, ""), (0.0, 1e6))
+        if type(value) not in (int, float) or not least <= value <= most:
+            raise GlaswerkError(
+                f"{self.kind}.{name} must be a number from {least:g} to {most:g}, not {brief(value)}{self.place(name)}"
+            )
         return float(value)
+
+    def place(self, name: str) -> str:
+        """Where a value stands in the file, as the end of a sentence."""
+        return place(self.values, f"{self.kind}.{name}")
 
     def refuse_unknown(self) -> None:
         """Raise for a value of this architecture that nobody here knows and that switches something on."""
         for name, value in self.values.items():
             own = name.startswith(f"{self.kind}.") and name.partition(".")[2] not in KNOWN
             if own and not (type(value) in (int, float, bool, str) and not value):
-                raise GlaswerkError(f"{name} = {brief(value)} is not supported; this model cannot be opened")
+                raise GlaswerkError(
+                    f"{name} = {brief(value)} is not supported{place(self.values, name)}; this model cannot be opened"
+                )
 
 
 def with_rope_factors(config: ModelConfig, factors: np.ndarray) -> ModelConfig:

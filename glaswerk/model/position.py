@@ -53,7 +53,8 @@ class Rotary(nn.Module):
             self.reach(positions + time)
             cos, sin = self.cos_PD[positions : positions + time], self.sin_PD[positions : positions + time]
         else:
-            self.reach(self.config.context)  # where they stand is only in the tensor
+            if self.cos_PD.shape[0] < self.config.context:  # a stranger's context may be any: no further than needed
+                self.reach(int(positions.max()) + 1)
             # a head axis, where there is a batch axis
             cos, sin = (table[positions].unsqueeze(-3) for table in (self.cos_PD, self.sin_PD))
         return cos.to(dtype), sin.to(dtype)

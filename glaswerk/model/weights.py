@@ -30,7 +30,7 @@ from glaswerk.model.mlp import Linear
 from glaswerk.model.quantize import QuantizedLinear
 
 #: the largest config.json and index that are read
-LARGEST_CONFIG, LARGEST_INDEX = 10_000_000, 100_000_000
+LARGEST_CONFIG, LARGEST_INDEX = 1_000_000, 100_000_000
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 CONFIG = "config.json"
@@ -54,10 +54,11 @@ class SavesItself(Protocol):
 # ---------------------------------------------------------------------------------------------- loading
 def load_config(folder: Path) -> ModelConfig:
     """The configuration of a model folder; errors name the folder and the key."""
+    values = strict_json.read(folder / CONFIG, LARGEST_CONFIG)
     try:
-        return ModelConfig.from_hf(strict_json.read(folder / CONFIG, LARGEST_CONFIG))
+        return ModelConfig.from_hf(values)
     except GlaswerkError as error:
-        raise GlaswerkError(str(error).replace("config.json:", f"{folder / CONFIG}:", 1)) from error
+        raise GlaswerkError(f"{folder / CONFIG}: {str(error).removeprefix('config.json: ')}") from error
 
 
 class Source(Protocol):

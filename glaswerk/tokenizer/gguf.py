@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from glaswerk.errors import GlaswerkError
-from glaswerk.formats.gguf import Texts
+from glaswerk.formats.gguf import Texts, place
 from glaswerk.tokenizer.bpe import BPETokenizer
 from glaswerk.tokenizer.chat import CHATML
 from glaswerk.tokenizer.fast import merge_of
@@ -65,7 +65,10 @@ def load_tokenizer(metadata: Mapping[str, Any]) -> Tokenizer:
     """The tokenizer that a GGUF file's metadata describe. Raises :class:`GlaswerkError` in one line."""
     kind = metadata.get(KEY + "model")
     if kind not in ("gpt2", "llama"):
-        raise GlaswerkError(f"{KEY}model {str(kind)[:40]!r} is not supported; supported are gpt2 and llama")
+        raise GlaswerkError(
+            f"{KEY}model {str(kind)[:40]!r} is not supported{place(metadata, KEY + 'model')}; "
+            "supported are gpt2 and llama"
+        )
     texts = _texts(metadata, "tokens")
     types = _numbers(metadata, "token_type", len(texts), np.integer)
     size = len(texts)
@@ -73,7 +76,7 @@ def load_tokenizer(metadata: Mapping[str, Any]) -> Tokenizer:
         size -= 1
     vocabulary = {text: number for number, text in enumerate(islice(texts, size))}
     if len(vocabulary) != size:
-        raise GlaswerkError(f"{KEY}tokens holds a text twice; the file is damaged")
+        raise GlaswerkError(f"{KEY}tokens holds a text twice{place(metadata, KEY + 'tokens')}; the file is damaged")
     marks = {UNKNOWN, CONTROL, USER_DEFINED, UNUSED}
     special = {text: number for text, number in vocabulary.items() if int(types[number]) in marks}
     document = (_byte_level if kind == "gpt2" else _sentencepiece)(metadata, vocabulary, special)
@@ -109,7 +112,9 @@ def end_ids(metadata: Mapping[str, Any]) -> set[int]:
 def _byte_level(metadata: Mapping[str, Any], vocabulary: dict[str, int], special: dict[str, int]) -> dict[str, Any]:
     pre = _pre(metadata)
     if pre not in PRE:
-        raise GlaswerkError(f"{KEY}pre {pre[:40]!r} is not supported; supported are {', '.join(PRE)}")
+        raise GlaswerkError(
+            f"{KEY}pre {pre[:40]!r} is not supported{place(metadata, KEY + 'pre')}; supported are {', '.join(PRE)}"
+        )
     document = frame(
         {
             "type": "BPE",
@@ -136,13 +141,16 @@ def _sentencepiece(metadata: Mapping[str, Any], vocabulary: dict[str, int], spec
     ways: list[tuple[float, int, int, str, str]] = []
     for text, number in vocabulary.items():
         if len(text) > 256:
-            raise GlaswerkError(f"{KEY}tokens holds a text of {len(text)} characters, more than any real one has")
+            raise GlaswerkError(
+                f"{KEY}tokens holds a text of {len(text)} characters{place(metadata, KEY + 'tokens')}, "
+                "more than any real one has"
+            )
         if text in special:
             continue
-        for place in range(1, len(text)):
-            left, right = vocabulary.get(text[:place]), vocabulary.get(text[place:])
+        for cut_at in range(1, len(text)):
+            left, right = vocabulary.get(text[:cut_at]), vocabulary.get(text[cut_at:])
             if left is not None and right is not None:
-                ways.append((-float(scores[number]), left, right, text[:place], text[place:]))
+                ways.append((-float(scores[number]), left, right, text[:cut_at], text[cut_at:]))
     ways.sort()
     names = {number: name for name, number in vocabulary.items()}
     unknown = _id(metadata, "unknown_token_id")
@@ -183,14 +191,18 @@ def _pre(metadata: Mapping[str, Any]) -> str:
 def _texts(metadata: Mapping[str, Any], name: str, most: int = MOST_TOKENS) -> Texts:
     value = metadata.get(KEY + name)
     if not isinstance(value, Texts) or len(value) > most:
-        raise GlaswerkError(f"{KEY}{name} is missing or no list of texts; the file is not complete")
+        raise GlaswerkError(
+            f"{KEY}{name} is missing or no list of texts{place(metadata, KEY + name)}; the file is damaged"
+        )
     return value
 
 
 def _numbers(metadata: Mapping[str, Any], name: str, count: int, kind: type) -> np.ndarray:
     value = metadata.get(KEY + name)
     if not isinstance(value, np.ndarray) or len(value) < count or not np.issubdtype(value.dtype, kind):
-        raise GlaswerkError(f"{KEY}{name} is missing or no list of {count:,} numbers; the file is not complete")
+        raise GlaswerkError(
+            f"{KEY}{name} is missing or no list of {count:,} numbers{place(metadata, KEY + name)}; the file is damaged"
+        )
     return value
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from glaswerk.errors import GlaswerkError
-from glaswerk.home import read_json
+from glaswerk.formats import strict_json
 from glaswerk.tokenizer.chat import CHATML, render_chat
 from glaswerk.tokenizer.interface import Tokenizer
 from glaswerk.tokenizer.split import flatten
-from glaswerk.tokenizer.template import ChatTemplate, load_template
+from glaswerk.tokenizer.template import LARGEST_FILE, ChatTemplate, load_template
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +75,10 @@ class Speech:
 
 def _object(file: Path) -> dict[str, Any]:
     """The JSON object in a file; an empty one where there is no such file."""
-    value = read_json(file) if file.is_file() else {}
-    return value if isinstance(value, dict) else {}
+    value = strict_json.read(file, LARGEST_FILE) if file.is_file() else {}
+    if not isinstance(value, dict):
+        raise GlaswerkError(f"{file} is no JSON object: the file is damaged; copy or download it again")
+    return value
 
 
 def _known(tokenizer: Tokenizer, said: set[int]) -> frozenset[int]:

@@ -231,7 +231,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
             raise TemplateError(f"line {node.lineno}: a chat template may not load other templates")
         self.data = _data(tree)
         for loop in tree.find_all(nodes.For):
-            loop.iter = _filter("bounded", loop.iter, loop, nodes.Const(_data(loop)))
+            loop.iter = _filter("bounded", cast(nodes.Expr, loop.iter), loop, nodes.Const(_data(loop)))
         for block in tree.find_all(nodes.AssignBlock):
             block.filter = _filter("string", cast(nodes.Expr | None, block.filter), block)
         for compared in tree.find_all(nodes.Compare):
