@@ -1,8 +1,9 @@
 """Broken variants of valid files: the same number always makes the same one.
 
 Blind changes (bits, bytes, cuts, splices) find what nobody thought of; changes that know the format (a length
-field set to 2^64 - 1, a JSON value swapped for one of another type) get past the first check. Left out: what is
-done with the files (``worker.py``).
+field set to 2^64 - 1, a JSON value swapped for one of another type) get past the first check; changes of values only
+(a width of 0, a rate that is not a number, a token twice, weights that are infinite) leave a file that is sound and
+says something absurd. Left out: what is done with the files (``worker.py``).
 """
 
 from __future__ import annotations
@@ -18,6 +19,11 @@ from typing import Any
 NUMBERS = [
     0, 1, 2, 3, 7, 8, 9, 16, 31, 32, 33, 64, 127, 128, 255, 256, 4095, 65535, 65536, 2**24, 2**31 - 1, 2**31, 2**32 - 2,
     2**32 - 1, 2**32, 2**40, 2**53, 2**61, 2**62, 2**63 - 1, 2**63, 2**64 - 8, 2**64 - 1,
+]  # fmt: skip
+#: numbers with a point at which programs break
+POINTS = [
+    0.0, -0.0, 1.0, -1.0, 0.5, 1e-45, 5e-324, 1e-30, 1e-7, 1e7, 3.4e38, 1e39, 1.7e308, float("inf"), float("-inf"),
+    float("nan"),
 ]  # fmt: skip
 #: JSON texts at which programs break
 VALUES = [
@@ -60,7 +66,7 @@ def mutated(seeds: list[bytes], aware: Callable[[bytes, random.Random], bytes], 
     for _ in range(draw.choice((1, 1, 1, 2, 3, 5))):
         try:
             data = aware(data, draw) if draw.random() < 0.6 else draw.choice(BLIND)(data, draw, seeds)
-        except (ValueError, KeyError, IndexError, struct.error, RecursionError):
+        except (ValueError, KeyError, IndexError, TypeError, ArithmeticError, struct.error, RecursionError):
             data = draw.choice(BLIND)(data, draw, seeds)  # what an earlier change broke, only blind ones can change
     return data
 
@@ -178,11 +184,156 @@ def gguf_aware(data: bytes, draw: random.Random) -> bytes:
     return data[:at] + (number % (1 << 8 * width)).to_bytes(width, "little") + data[at + width :]
 
 
+#: texts at which programs break
+TEXTS = [
+    "",
+    "\u0000",
+    "a" * 3000,
+    "a b",
+    " ",
+    "Ġ",
+    "▁",
+    "€" * 300,
+    "<0x41>",
+    "<|im_end|>",
+    "llama",
+    "yarn",
+    "../x",
+    "9" * 400,
+]
+#: a value's type -> how it lies in the file
+FORMS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "B", 10: "Q", 11: "q", 12: "d"}
+
+
+def gguf_values(data: bytes, draw: random.Random) -> bytes:
+    """Change what one metadata value says, or drop it, or say it twice; every length, count and offset stays right."""
+    count = int.from_bytes(data[16:24], "little")
+    alignment, at, entries = 32, 24, []
+    for _ in range(count):
+        name, at = packed_text(data, at)
+        value, at = gguf_value(data, at + 4, int.from_bytes(data[at : at + 4], "little"))
+        entries.append((name, value))
+    place = draw.randrange(len(entries))
+    name, value = entries[place]
+    action = draw.randrange(10)
+    if action == 0:
+        del entries[place]
+    elif action == 1:
+        entries.insert(draw.randrange(len(entries) + 1), draw.choice([(name, value), (name + b".x", value)]))
+    elif action == 2:  # another one's value, so perhaps of another type
+        entries[place] = (name, draw.choice(entries)[1])
+    else:
+        entries[place] = (name, other_value(value, draw))
+    tensors = data[at:]
+    descriptions = gguf_descriptions(tensors, int.from_bytes(data[8:16], "little"))
+    head = data[:16] + struct.pack("<Q", len(entries))
+    head += b"".join(struct.pack("<Q", len(name)) + name + pack_value(value) for name, value in entries)
+    start = -(-(at + descriptions) // alignment) * alignment
+    head += tensors[:descriptions]
+    return head + bytes(-len(head) % alignment) + data[start:]
+
+
+def packed_text(data: bytes, at: int) -> tuple[bytes, int]:
+    """A text, and where it ends."""
+    end = at + 8 + int.from_bytes(data[at : at + 8], "little")
+    if end > len(data):
+        raise ValueError("an earlier change broke this file already")
+    return data[at + 8 : end], end
+
+
+def gguf_value(data: bytes, at: int, kind: int) -> tuple[tuple[int, Any], int]:
+    """(type, value) and where it ends; a list's value is (inner type, values)."""
+    if kind == 8:
+        text, at = packed_text(data, at)
+        return (8, text), at
+    if kind == 9:
+        inner, count = struct.unpack_from("<IQ", data, at)
+        at, values = at + 12, []
+        for _ in range(count):
+            (_, value), at = gguf_value(data, at, inner)
+            values.append(value)
+        return (9, (inner, values)), at
+    (number,) = struct.unpack_from("<" + FORMS[kind], data, at)
+    return (kind, number), at + struct.calcsize("<" + FORMS[kind])
+
+
+def pack_value(typed: tuple[int, Any]) -> bytes:
+    """The type and the value as bytes."""
+    kind, value = typed
+    if kind != 9:
+        return struct.pack("<I", kind) + pack_plain(kind, value)
+    inner, values = value
+    return struct.pack("<IIQ", 9, inner, len(values)) + b"".join(pack_plain(inner, one) for one in values)
+
+
+def pack_plain(kind: int, value: Any) -> bytes:
+    """A text or number, which wraps round where it does not fit."""
+    if kind == 8:
+        return struct.pack("<Q", len(value)) + bytes(value)
+    form = "<" + FORMS[kind]
+    if kind in (6, 12):
+        try:
+            return struct.pack(form, float(value))
+        except OverflowError:
+            return struct.pack(form, float("inf") if value > 0 else float("-inf"))
+    bits = 8 * struct.calcsize(form)
+    return (int(value) % (1 << bits)).to_bytes(bits // 8, "little")
+
+
+def other_value(typed: tuple[int, Any], draw: random.Random) -> tuple[int, Any]:
+    """A value of the same type that is absurd, most often."""
+    kind, value = typed
+    if kind == 8:
+        return 8, draw.choice(
+            [draw.choice(TEXTS).encode(), value + b"x", value[:-1], value * 2, value[: len(value) // 2]]
+        )
+    if kind == 9:
+        inner, values = value
+        action, place = draw.randrange(6), draw.randrange(len(values) or 1)
+        if action == 0 or not values:
+            return 9, (inner, values[:place])
+        if action == 1:
+            return 9, (inner, values + values[: draw.choice((1, 3, len(values)))])
+        if action == 2:
+            return 9, (inner, [values[place]] * len(values))
+        changed = list(values)
+        for _ in range(draw.choice((1, 1, 5, len(values)))):
+            at = draw.randrange(len(values))
+            changed[at] = draw.choice([other_value((inner, values[at]), draw)[1], draw.choice(values)])
+        return 9, (inner, changed)
+    if kind == 7:
+        return 7, 1 - value
+    if kind in (6, 12):
+        return kind, draw.choice([draw.choice(POINTS), -value, value * 2, value / 3])
+    new = draw.choice([draw.choice(NUMBERS), -draw.choice(NUMBERS), value + 1, value - 1, 2 * value, value // 2])
+    return draw.choice([(kind, new), (kind, new), (5, new), (10, new), (12, draw.choice(POINTS))])
+
+
+def gguf_descriptions(data: bytes, count: int) -> int:
+    """How many bytes the descriptions of ``count`` tensors take."""
+    at = 0
+    for _ in range(count):
+        _, at = packed_text(data, at)
+        at += 4 + 8 * int.from_bytes(data[at : at + 4], "little") + 12
+    return at
+
+
+def gguf_both(data: bytes, draw: random.Random) -> bytes:
+    """A field of the format, or a value: the file of a whole model."""
+    return (gguf_values if draw.random() < 0.75 else gguf_aware)(data, draw)
+
+
 # ---------------------------------------------------------------------------------------------- JSON
 def json_aware(data: bytes, draw: random.Random) -> bytes:
     """Change the tree: another value, a key twice, a key renamed, removed, or a subtree put elsewhere."""
     tree = json.loads(data)
     places = list(inner_places(tree))
+    numbers = [(holder, key) for holder, key in places if type(holder[key]) in (int, float)]
+    if numbers and draw.random() < 0.3:  # a number for a number, the rest as it was
+        holder, key = draw.choice(numbers)
+        other, other_key = draw.choice(numbers)
+        holder[key] = other_number(holder[key], other[other_key], draw)
+        return json.dumps(tree).encode()
     holder, key = draw.choice(places)
     value = holder[key]
     action = draw.randrange(8)
@@ -214,6 +365,12 @@ def json_aware(data: bytes, draw: random.Random) -> bytes:
     return json.dumps(tree, ensure_ascii=draw.random() < 0.5).encode("utf-8", "surrogatepass")
 
 
+def other_number(value: Any, other: Any, draw: random.Random) -> Any:
+    """An absurd number instead of ``value``, a neighbour of it, or one that stands elsewhere in the file."""
+    near = [value + 1, value - 1, -value, 2 * value, value / 2, value // 2 if value == value else 0, value**3, other]
+    return draw.choice([draw.choice(NUMBERS), -draw.choice(NUMBERS), draw.choice(POINTS), draw.choice(near)])
+
+
 def inner_places(tree: Any) -> Iterator[tuple[Any, Any]]:
     """Every (container, key) in a tree; of long lists and objects only some."""
     items = list(tree.items()) if isinstance(tree, dict) else list(enumerate(tree)) if isinstance(tree, list) else []
@@ -223,8 +380,14 @@ def inner_places(tree: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def safetensors_aware(data: bytes, draw: random.Random) -> bytes:
-    """Change the header's tree, and most often let its length agree."""
+    """Change the header's tree, and most often let its length agree; or put absurd weights into the data."""
     length = int.from_bytes(data[:8], "little")
+    if draw.random() < 0.2 and len(data) > 16 + length:
+        out = bytearray(data)
+        for _ in range(draw.choice((1, 10, 300))):
+            at = 8 + length + draw.randrange((len(data) - 8 - length) // 4) * 4
+            out[at : at + 4] = pack_plain(6, draw.choice(POINTS))
+        return bytes(out)
     header = json_aware(data[8 : 8 + length], draw)
     said = len(header) if draw.random() < 0.8 else draw.choice(NUMBERS)
     return struct.pack("<Q", said) + header + data[8 + length :]

@@ -90,6 +90,69 @@ def use_gguf(folder: Path, data: bytes) -> None:
         opened.release(name)
 
 
+# ---------------------------------------------------------------------------------------------- whole models in GGUF
+def opened_seeds(folder: Path) -> list[bytes]:
+    """Three architectures with a byte-level tokenizer, one of them with its angles slowed; one with scores."""
+    import numpy as np
+    import torch
+
+    from glaswerk.formats.gguf import write_gguf
+    from glaswerk.model import Decoder, ModelConfig
+    from glaswerk.model.gguf import to_metadata, to_tensors
+    from glaswerk.tokenizer import gguf, train_bpe
+    from glaswerk.tokenizer.chat import CHATML
+    from glaswerk.tokenizer.speech import Speech
+
+    torch.manual_seed(0)
+    tokenizer = train_bpe(["the dog and the fox", TEXT] * 3, 275, "gpt4")
+    size = tokenizer.vocabulary_size
+    shape: dict[str, Any] = {"vocabulary_size": size + 5, "width": 64, "layers": 2, "heads": 2, "context": 64}
+    byte_level = gguf.to_metadata(Speech(tokenizer, None, None, frozenset()), shape["vocabulary_size"])
+    pieces = ["<unk>", "<s>", "</s>", *(f"<0x{value:02X}>" for value in range(256)), "▁", "a", "▁a", "t", "h", "th"]
+    pieces += [f"[PAD{number}]" for number in range(shape["vocabulary_size"] - len(pieces))]
+    scores = {
+        gguf.KEY + "model": "llama",
+        gguf.KEY + "tokens": pieces,
+        gguf.KEY + "token_type": np.array([2, 3, 3, *[6] * 256, *[1] * 6, *[5] * (len(pieces) - 265)], np.int32),
+        gguf.KEY + "scores": -np.arange(len(pieces), dtype=np.float32),
+        gguf.KEY + "bos_token_id": 1,
+        gguf.KEY + "eos_token_id": 2,
+        gguf.KEY + "unknown_token_id": 0,
+        "tokenizer.chat_template": CHATML.replace("<|im_start|>", "<s>").replace("<|im_end|>", "</s>"),
+    }
+    llama3 = ModelConfig.modern(**shape, qk_norm=False, rope_llama3=(8.0, 1.0, 4.0, 64), tied=False, kv_heads=1)
+    made = []
+    for config, kind, words in (
+        (ModelConfig.modern(**shape), "Q8_0", byte_level),
+        (ModelConfig.classic(**shape), "F16", byte_level),
+        (llama3, "Q4_0", scores),
+        (ModelConfig.modern(**shape, qk_norm=False, attention_bias=True), "Q8_0", byte_level),
+    ):
+        model = Decoder(config)
+        write_gguf(folder / "seed.gguf", {**to_metadata(config, kind), **words}, to_tensors(model, kind))
+        made.append((folder / "seed.gguf").read_bytes())
+    return made
+
+
+def use_opened(folder: Path, data: bytes) -> None:
+    """What ``glaswerk chat FILE`` does: configuration, weights, tokenizer and template of one file; then it reads."""
+    import torch
+
+    from glaswerk.opened import load
+    from glaswerk.tokenizer import split, template
+
+    split.PATTERN_SECONDS = template.SECONDS = 0.5
+    (folder / "x.gguf").write_bytes(data)
+    opened = load(folder / "x.gguf")
+    ids = opened.prompt_ids(TEXT)
+    if opened.has_chat:
+        ids += opened.chat_ids(MESSAGES)
+    assert all(0 <= number < opened.model.config.vocabulary_size for number in ids)
+    with torch.inference_mode():
+        opened.model(torch.tensor([ids[: min(4, opened.model.config.context)]]))
+    opened.tokenizer.decode(sorted(opened.end_ids))
+
+
 # ---------------------------------------------------------------------------------------------- model folders
 @cache
 def model_folder(folder: Path, kind: str) -> Path:
@@ -235,18 +298,21 @@ def small_tokenizer() -> Any:
 
 
 def use_template(folder: Path, data: bytes) -> None:
-    """Render a conversation, as ids."""
+    """Render a conversation, as ids; and what else stands in that file."""
     from glaswerk.tokenizer import template
+    from glaswerk.tokenizer.speech import Speech
 
     template.SECONDS = 0.5
     (folder / "tokenizer_config.json").write_bytes(data)
-    made = template.load_template(folder)
-    if made is not None:
-        made.encode(small_tokenizer(), MESSAGES, generation_prompt=True)
+    speech = Speech.of_folder(folder, small_tokenizer())
+    speech.text(TEXT)
+    if speech.has_chat:
+        speech.conversation(MESSAGES)
 
 
 TARGETS = {
     "gguf": Target(gguf_seeds, mutate.gguf_aware, use_gguf),
+    "opened": Target(opened_seeds, mutate.gguf_both, use_opened),
     "safetensors": Target(safetensors_seeds, mutate.safetensors_aware, use_safetensors),
     "config": Target(config_seeds, mutate.json_aware, use_config),
     "tokenizer": Target(tokenizer_seeds, mutate.json_aware, use_tokenizer),

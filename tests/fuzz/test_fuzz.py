@@ -1,6 +1,6 @@
 """Broken files of every format we read: each opens or is refused in one line; none crashes, hangs or eats the memory.
 
-A slice of a few seconds per format here; ``make test-all`` opens 20,000 of each, 100,000 in all. Case ``n`` of a format
+A slice of a few seconds per format here; ``make test-all`` opens 20,000 of each, 120,000 in all. Case ``n`` of a format
 is the same file everywhere: ``python -m tests.fuzz.worker FORMAT n 60 1 FOLDER`` opens just that one again.
 """
 
