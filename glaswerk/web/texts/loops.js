@@ -2,7 +2,7 @@
 export default {
   en: {
     title: "What the model writes when it always takes the likeliest",
-    look: "The continuation, token by token. The column below each is the probability that the model gave it, up to 100 %. A loop is marked; its turns take turns in shade.",
+    look: "The continuation, token by token. The column below each is the probability that the model gave it, up to 100 %. A loop is marked; its turns take turns in shade.",
     way: "How to choose",
     greedy: "greedy",
     penalty: "greedy, repetition penalty 1.3",
@@ -19,7 +19,7 @@ export default {
   },
   de: {
     title: "Was das Modell schreibt, wenn es immer das Wahrscheinlichste nimmt",
-    look: "Die Fortsetzung, Token für Token. Die Säule darunter ist die Wahrscheinlichkeit, die das Modell ihm gab, bis 100 %. Eine Schleife ist markiert; ihre Runden wechseln den Ton.",
+    look: "Die Fortsetzung, Token für Token. Die Säule darunter ist die Wahrscheinlichkeit, die das Modell ihm gab, bis 100 %. Eine Schleife ist markiert; ihre Runden wechseln den Ton.",
     way: "Wie gewählt wird",
     greedy: "greedy",
     penalty: "greedy, Wiederholungsstrafe 1,3",

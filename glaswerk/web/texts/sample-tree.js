@@ -8,8 +8,9 @@ export default {
     tree: "Tree of samples, scrolls sideways",
     node: "{count} samples; the model gives this beginning {share}",
     end: "(end)",
-    different: "{different} of {samples} samples differ within {depth} tokens.",
-    first: "Most begin with {token}: {count} of {samples}; at temperature 1 its probability is {share}.",
+    different: "{samples} samples of {depth} tokens, {different} different texts among them.",
+    first_before: "Most begin with",
+    first: ": {count} of {samples}; at temperature 1 its probability is {share}.",
   },
   de: {
     title: "Sechzehn Ziehungen aus einem Prompt, als Baum",
@@ -19,7 +20,8 @@ export default {
     tree: "Baum der Ziehungen, lässt sich seitwärts schieben",
     node: "{count} Ziehungen; das Modell gibt diesem Anfang {share}",
     end: "(Ende)",
-    different: "{different} von {samples} Ziehungen unterscheiden sich innerhalb von {depth} Tokens.",
-    first: "Am häufigsten beginnt es mit {token}: {count} von {samples}; bei Temperatur 1 hat es die Wahrscheinlichkeit {share}.",
+    different: "{samples} Ziehungen von {depth} Tokens, darunter {different} verschiedene Texte.",
+    first_before: "Am häufigsten beginnt es mit",
+    first: ": {count} von {samples}; bei Temperatur 1 hat es die Wahrscheinlichkeit {share}.",
   },
 };

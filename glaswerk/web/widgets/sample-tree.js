@@ -11,7 +11,7 @@ class SampleTree extends Figure {
   static texts = texts;
   static reloads = ["prompt", "temperature", "seed"];
 
-  initial() { return { prompt: "The weather today is", temperature: 0.6, seed: 1 }; }
+  initial() { return { prompt: "Once upon a time", temperature: 0.6, seed: 1 }; }
 
   /** @param {AbortSignal} signal */
   load(signal) {
@@ -33,7 +33,7 @@ class SampleTree extends Figure {
           <rect x=${level * COLUMN} y=${y - 10} width=${this.width(from ? this.label(node) : "…")} height="20" rx="3"></rect>
           <text x=${level * COLUMN + 6} y=${y} dominant-baseline="central">${from ? this.label(node) : "…"}<tspan class="count" dx="5">${node.count > 1 && from ? `×${node.count}` : ""}</tspan></text></g>`)}
       </svg></div>
-      <p>${this.t("different", { different: this.n(different, 0), samples: this.n(samples, 0), depth: this.n(depth, 0) })} ${first ? html`<span data-name="first">${this.t("first", { token: this.label(first), count: this.n(first.count, 0), samples: this.n(samples, 0), share: this.percent(first.probability) })}</span>` : nothing}</p>`;
+      <p>${this.t("different", { different: this.n(different, 0), samples: this.n(samples, 0), depth: this.n(depth, 0) })} ${first ? html`<span data-name="first">${this.t("first_before")} <span class="chip">${this.label(first)}</span>${this.t("first", { count: this.n(first.count, 0), samples: this.n(samples, 0), share: this.percent(first.probability) })}</span>` : nothing}</p>`;
   }
 
   /** @param {Node} node */

@@ -34,7 +34,7 @@ class VonChoice extends Figure {
         <div class="control"><span class="c-residual">h</span><span class="fields">${this.field("h", 0, this.t("h_of", { place: 1 }))}${this.field("h", 1, this.t("h_of", { place: 2 }))}</span></div>
         ${this.slider("temperature", { label: this.t("temperature"), min: 0.1, max: 3, step: 0.1, digits: 1 })}</div>
       <div class="scroll"><table class="sheet"><thead><tr><th scope="col">${this.t("word")}</th><th scope="col" colspan="2">W<sub>out</sub></th><th scope="col">b</th>
-          <th scope="col" class="c-logit">z</th><th scope="col">e<sup>z/T</sup></th><th scope="col" class="c-logit">P</th><th class="wide-cell"><span class="visually-hidden">${this.t("bar")}</span></th></tr></thead>
+          <th scope="col" class="c-logit">z</th><th scope="col">e<sup>z/T</sup></th><th scope="col" colspan="2" class="c-logit last">P</th></tr></thead>
         <tbody>${words.map((/** @type {string} */ word, /** @type {number} */ row) => html`<tr class=${row === best ? "chosen" : ""}><th scope="row"><span class="chip">${word}</span></th>
           <td>${this.field("w", 2 * row, this.t("w_of", { word, place: 1 }))}</td><td>${this.field("w", 2 * row + 1, this.t("w_of", { word, place: 2 }))}</td><td>${this.field("b", row, this.t("b_of", { word }))}</td>
           <td data-name="z-${row}">${this.n(z[row], 3)}</td><td>${this.n(powers[row], 3)}</td><td class="c-logit" data-name="p-${row}" data-value=${shares[row]}>${this.n(shares[row], 2)}</td>
