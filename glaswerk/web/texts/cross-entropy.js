@@ -1,0 +1,31 @@
+/** @type {import("../figure.js").Texts} */
+export default {
+  en: {
+    title: "What the guess cost",
+    look: "The three words after “Paris ist die Hauptstadt von” with their logits and probabilities. Choose which one the text really went on with, then push its logit up and down: the point slides along −ln P.",
+    truth: "the text goes on with",
+    shift: "logit of {word}, moved by",
+    logit: "logit",
+    gradient: "gradient",
+    loss: "Loss, if {word} was true",
+    bits: "in bits",
+    perplexity: "perplexity",
+    curve: "The loss over the probability of the true word",
+    share: "P(true word)",
+    loss_axis: "loss −ln P",
+  },
+  de: {
+    title: "Was die Vorhersage gekostet hat",
+    look: "Die drei Wörter nach „Paris ist die Hauptstadt von“ mit ihren Logits und Wahrscheinlichkeiten. Wähle, welches im Text wirklich folgte, und schieb dann sein Logit hinauf und hinunter: Der Punkt gleitet auf −ln P entlang.",
+    truth: "im Text folgt",
+    shift: "Logit von {word}, verschoben um",
+    logit: "Logit",
+    gradient: "Gradient",
+    loss: "Verlust, wenn {word} wahr war",
+    bits: "in Bit",
+    perplexity: "Perplexität",
+    curve: "Der Verlust über der Wahrscheinlichkeit des wahren Wortes",
+    share: "P(wahres Wort)",
+    loss_axis: "Verlust −ln P",
+  },
+};
