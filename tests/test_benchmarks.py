@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from benchmarks import __main__ as front
-from benchmarks import measure, time_to_loss
+from benchmarks import measure, smollm2, time_to_loss
 from benchmarks.score import score, validation_text
 from glaswerk.errors import GlaswerkError
+from glaswerk.model import Decoder, ModelConfig
 
 
 def test_score_is_the_mean_over_all_windows() -> None:
@@ -119,6 +120,63 @@ def test_time_to_loss_needs_a_small_model(race: dict) -> None:
     race["parameters"] = 810_001
     with pytest.raises(GlaswerkError, match="810,001 parameters"):
         time_to_loss.run()
+
+
+def chosen(logits: list[list[list[float]]], ids: list[list[int]]) -> smollm2.Choices:
+    return smollm2.Choices(map(torch.tensor, logits), torch.tensor(ids))
+
+
+def test_choices_count_every_place_and_every_predicted_token() -> None:
+    """Two rows of three tokens over three words; the losses by hand."""
+    even = [0.0, 0.0, 0.0]
+    reference = chosen([[[9.0, 0, 0], even, even], [even, [0, 9.0, 0], even]], [[0, 1, 2], [2, 1, 0]])
+    assert reference.chosen.tolist() == [[0, 0, 0], [0, 1, 0]]
+    third = math.log(3)
+    surprised = math.log(math.exp(9) + 2)  # nats for a word with the logit 0 beside one with 9
+    assert reference.losses.flatten().tolist() == pytest.approx([surprised, third, third, surprised])
+
+    same = reference.against(reference)
+    assert same == {"top1_agreement": 1.0, "perplexity_ratio": 1.0, "tokens": 6}
+
+    # another choice at one place of six, the last of a row, whose logits predict nothing: the perplexity stays
+    other = chosen([[[9.0, 0, 0], even, [0, 1.0, 0]], [even, [0, 9.0, 0], even]], [[0, 1, 2], [2, 1, 0]])
+    assert other.against(reference) == {"top1_agreement": pytest.approx(5 / 6), "perplexity_ratio": 1.0, "tokens": 6}
+
+    # a right word made likelier: the ratio is e to the mean difference over the four predicted tokens
+    better = chosen([[[9.0, 0, 0], [0, 0, 9.0], even], [even, [0, 9.0, 0], even]], [[0, 1, 2], [2, 1, 0]])
+    gained = third - (surprised - 9)
+    assert better.against(reference)["perplexity_ratio"] == pytest.approx(math.exp(-gained / 4))
+    assert better.against(reference)["top1_agreement"] == pytest.approx(5 / 6)
+
+
+def test_choices_of_fewer_rows_are_compared_with_the_same_rows() -> None:
+    torch.manual_seed(0)
+    logits, ids = torch.randn(3, 5, 7), torch.randint(7, (3, 5))
+    all_rows, first = smollm2.Choices(logits, ids), smollm2.Choices(logits[:1], ids[:1])
+    assert first.against(all_rows) == {"top1_agreement": 1.0, "perplexity_ratio": 1.0, "tokens": 5}
+    with pytest.raises(ValueError, match="longer"):
+        smollm2.Choices(logits[:1], ids)
+
+
+def test_what_is_no_longer_the_same_model_is_not_timed() -> None:
+    good = {"top1_agreement": 0.95, "perplexity_ratio": 1.01, "tokens": 10}
+    assert smollm2.checked("int4", good) is good
+    for wrong in ({"top1_agreement": 0.949}, {"perplexity_ratio": 1.0101}, {"perplexity_ratio": 0.98}):
+        with pytest.raises(GlaswerkError, match=r"int4 agrees with fp32 in .* nothing is timed"):
+            smollm2.checked("int4", {**good, **wrong})
+    for lost in ({"top1_agreement": math.nan}, {"perplexity_ratio": math.nan}, {"perplexity_ratio": math.inf}):
+        with pytest.raises(GlaswerkError, match="nothing is timed"):
+            smollm2.checked("int4", {**good, **lost})
+
+
+def test_a_model_agrees_with_itself_read_at_once_and_token_by_token() -> None:
+    """The two ways of reading that the benchmarks check are the same model: fp32, so nearly the same numbers."""
+    torch.manual_seed(0)
+    model = Decoder(ModelConfig.modern(vocabulary_size=50, width=32, layers=2, heads=2, context=32)).eval()
+    ids = torch.randint(50, (2, 16))
+    found = smollm2.one_by_one(model, ids).against(smollm2.at_once(model, ids))
+    assert found["top1_agreement"] == 1.0 and found["perplexity_ratio"] == pytest.approx(1, abs=1e-5)
+    assert found["tokens"] == 32
 
 
 def test_a_result_names_its_machine(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
