@@ -10,6 +10,7 @@ import subprocess
 import sys
 import types
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import typer
@@ -189,6 +190,21 @@ def test_a_prompt_from_stdin_that_is_not_utf8(monkeypatch: pytest.MonkeyPatch, c
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9, \xc3\xbc"), encoding="utf-8"))
     assert front.dispatch(["generate", "M", "-"]) == 0
     assert prompts == ["caf\ufffd, ü"]
+
+
+def test_constrain_is_a_pattern_or_a_schema(tmp_path: Path) -> None:
+    from glaswerk.cli.generate import constraint
+
+    schema = {"type": "object"}
+    (tmp_path / "s.json").write_text('{"type": "object"}')
+    assert constraint("") == {}
+    assert constraint(" yes| no") == {"regex": " yes| no"}
+    assert constraint(r"\w+\.json") == {"regex": r"\w+\.json"}
+    assert constraint('{"type": "object"}') == constraint(str(tmp_path / "s.json")) == {"json_schema": schema}
+    (tmp_path / "list.json").write_text("[1]")
+    for wrong, what in (("{oops", "no JSON schema"), (str(tmp_path / "list.json"), "object"), ("no.json", "no file")):
+        with pytest.raises(GlaswerkError, match=what):
+            constraint(wrong)
 
 
 def test_progress_in_a_pipe_is_result_lines_on_stderr(capsys: pytest.CaptureFixture) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from json import loads
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -23,6 +25,9 @@ def generate(
     repetition_penalty: float = typer.Option(1.0, help="Above 1: what was said becomes less likely."),
     seed: int | None = typer.Option(None, help="The same seed gives the same text."),
     stop: list[str] = typer.Option([], help="End before this text; may be given more than once."),
+    constrain: str = typer.Option(
+        "", help="All the text must be: a pattern (' yes| no', '[0-9]+'), or a JSON schema or its file."
+    ),
     dtype: str = typer.Option("auto", help="auto, fp32, bf16, int8 or int4; auto: a GGUF file as it is, else fp32."),
     json: bool = typer.Option(False, "--json", help="One JSON object on stdout."),
 ) -> None:
@@ -42,6 +47,7 @@ def generate(
         "repetition_penalty": repetition_penalty,
         "seed": seed,
         "stop": stop,
+        **constraint(constrain),
     }
     if json:
         print_json(report(opened.generate(prompt, **options)))
@@ -60,6 +66,32 @@ def generate(
         f"[faint]{tokens} tokens, {rate:,.0f} tokens/s; {said}. Talk to it: glaswerk chat {model}[/faint]",
         soft_wrap=True,
     )
+
+
+def constraint(rule: str) -> dict[str, Any]:
+    """``--constrain`` as an option of the library: a JSON schema (in braces, or a .json file) or a regular expression.
+    A list of choices is one too: ``a|b``. Raises :class:`GlaswerkError` for a schema that is no JSON object.
+    """
+    from glaswerk.errors import GlaswerkError
+    from glaswerk.home import read_json
+
+    if not rule:
+        return {}
+    schema: Any = None
+    if Path(rule).is_file() or (rule.endswith(".json") and "\\" not in rule):
+        if not Path(rule).is_file():
+            raise GlaswerkError(f"--constrain: there is no file {rule}")
+        schema = read_json(Path(rule))
+    elif rule.startswith("{"):  # with which no pattern begins
+        try:
+            schema = loads(rule)
+        except (ValueError, RecursionError) as error:
+            raise GlaswerkError(f"--constrain begins with a brace and is no JSON schema: {error}") from error
+    else:
+        return {"regex": rule}
+    if not isinstance(schema, dict):
+        raise GlaswerkError("--constrain: a JSON schema is an object, in braces")
+    return {"json_schema": schema}
 
 
 def report(result: Any) -> dict[str, Any]:
