@@ -27,7 +27,11 @@ CHIPS = ("#14161b on #f0b429", "#f0b429 on #4a3a10")
 
 Name = Annotated[
     str,
-    typer.Option("--tokenizer", help="gpt2, cl100k, o200k, or a folder with tokenizer.json.", metavar="NAME"),
+    typer.Option(
+        "--tokenizer",
+        help="gpt2, cl100k, o200k, a folder with tokenizer.json, a GGUF file, or a pulled model.",
+        metavar="NAME",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from glaswerk import pull
 from glaswerk.errors import GlaswerkError
 from glaswerk.formats import strict_json
 from glaswerk.home import write_json, write_text
@@ -24,27 +25,47 @@ LARGEST_FILE = 100_000_000
 
 
 def load(source: str | Path) -> Tokenizer:
-    """A tokenizer: ``gpt2``, ``cl100k`` or ``o200k`` (once pulled), a folder with ``tokenizer.json``, or such
-    a file.
+    """A tokenizer: ``gpt2``, ``cl100k`` or ``o200k`` (once pulled), a folder with ``tokenizer.json``, such a file, a
+    GGUF file, or a pulled model's name.
 
     A run's folder works too (its ``tokenizer/`` is meant). Raises :class:`GlaswerkError` if there is none, or
     if the file is damaged or of a kind that is not supported.
     """
     if str(source) in PUBLISHED and not Path(source).exists():
         return load_published(str(source))
-    path = Path(source)
+    path = _pulled_model(str(source)) or Path(source)
+    if path.suffix == ".gguf" and path.is_file():
+        from glaswerk.formats.gguf import GGUFFile
+        from glaswerk.tokenizer.gguf import load_tokenizer
+
+        metadata = GGUFFile(path).metadata
+        try:
+            return load_tokenizer(metadata)
+        except GlaswerkError as error:
+            raise GlaswerkError(f"{path}: {error}") from error
     for file in (path, path / "tokenizer.json", path / "tokenizer" / "tokenizer.json"):
         if file.is_file():
             break
     else:
         raise GlaswerkError(
-            f"there is no tokenizer at {path}: name a folder with tokenizer.json, or one of {', '.join(PUBLISHED)}"
+            f"there is no tokenizer at {path}: name a folder with tokenizer.json, a GGUF file, "
+            f"a pulled model, or one of {', '.join(PUBLISHED)}"
         )
     document = strict_json.read(file, LARGEST_FILE)
     try:
         return from_json(document)
     except GlaswerkError as error:
         raise GlaswerkError(f"{file}: {str(error).removeprefix('tokenizer.json: ')}") from error
+
+
+def _pulled_model(name: str) -> Path | None:
+    """The folder, or the GGUF file, of a pulled model; None where no model has the name, or a place here has it."""
+    entry = pull.REGISTRY.get(name)
+    if not name.startswith("hf:") and (entry is None or entry.kind != "model" or Path(name).exists()):
+        return None
+    folder = pull.path(name)  # says how to pull it, where it is not here
+    files = sorted(folder.glob("*.gguf"))
+    return files[0] if len(files) == 1 else folder
 
 
 def save(tokenizer: Tokenizer, folder: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from glaswerk.cli.main import dispatch
+from glaswerk.errors import GlaswerkError
 from glaswerk.tokenizer import load
 from glaswerk.tokenizer.chip import chip
 from tests.tokenizer.conftest import TEXTS
@@ -52,6 +53,23 @@ def test_known_ids_of_gpt2(pulled, capsys: pytest.CaptureFixture[str]) -> None:
     assert dispatch(["tokenizer", "compare", "10000", "--tokenizer", "gpt2", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)["texts"][0]["tokenizers"]["gpt2"]
     assert said["count"] == len(said["ids"]) == 1 and said["bytes_per_token"] == 5
+
+
+def test_the_tokenizer_of_a_gguf_file_and_of_a_pulled_model(pulled, capsys: pytest.CaptureFixture[str]) -> None:
+    """SmolLM2 writes digits one by one, so no other vocabulary here gives these ids."""
+    (file,) = pulled("smollm2").glob("*.gguf")
+    said = []
+    for name in (str(file), "smollm2"):
+        assert dispatch(["tokenizer", "encode", "Hello 123", "--tokenizer", name, "--json"]) == 0
+        said.append(json.loads(capsys.readouterr().out))
+    assert said[0] == said[1]
+    assert said[0]["tokens"] == ["Hello", " ", "1", "2", "3"]
+
+
+def test_a_gguf_file_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.gguf").write_bytes(b"GGUF" + bytes(40))
+    with pytest.raises(GlaswerkError, match=r"x\.gguf"):
+        load(tmp_path / "x.gguf")
 
 
 @pytest.mark.parametrize(
