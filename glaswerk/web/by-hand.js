@@ -27,3 +27,18 @@ export function attention({ x, w_q, w_k, w_v, root = true, mask = true }) {
   const h = weights.map((row) => v[0].map((_, column) => dot(row, v.map((value) => value[column]))));
   return { q, k, v, scores, scaled, masked, weights, h };
 }
+
+/** Activation functions, GELU in the form with tanh as in GPT-2. @type {Record<string, (z: number) => number>} */
+export const bends = {
+  none: (z) => z,
+  relu: (z) => Math.max(0, z),
+  gelu: (z) => 0.5 * z * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (z + 0.044715 * z ** 3))),
+  silu: (z) => z / (1 + Math.exp(-z)),
+};
+
+/** A layer of neurons: bend(W x + b) for each row of x. @param {Matrix} x @param {Matrix} w @param {number[]} b
+ * @param {string} bend @returns {{z: Matrix, a: Matrix}} */
+export function layer(x, w, b, bend) {
+  const z = linear(x, w).map((row) => row.map((value, place) => value + b[place]));
+  return { z, a: z.map((row) => row.map(bends[bend] ?? bends.none)) };
+}

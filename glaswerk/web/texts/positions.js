@@ -1,0 +1,33 @@
+/** @type {import("../figure.js").Texts} */
+export default {
+  en: {
+    title: "Three ways to say where a token stands",
+    look: "Sinusoidal positions are computed, learned ones are trained; both are added to the embeddings. Rotary positions add nothing: they turn queries and keys. The maps show 64 places; the right one says how alike two places are (cosine, 1 on the diagonal).",
+    way: "Way", sinusoidal: "sinusoidal (2017)", learned: "learned (GPT-2)", rotary: "rotary (today)",
+    says_sinusoidal: "Each column is a wave: fast ones on the left, slow ones on the right, so that every place gets a pattern of its own and close places look alike.",
+    says_learned: "A table with one trained row for each place. It ends where the context ends.",
+    says_rotary: "Each pair of numbers in a query or key is an arrow. At place p it has been turned p times by the pair's angle. What counts between the two is the angle between them: it depends on how far apart they stand, not on where.",
+    open_rotary: "The open model, {name}, uses rotary positions.", open_learned: "The open model, {name}, learned its positions.",
+    no_table: "The open model has no table of positions. Open one in the classic shape, such as a GPT-2, to see learned ones here.",
+    rows: "Places (rows), their first numbers (columns)", alike: "How alike two places are",
+    query_at: "place of the query", key_at: "place of the key", pair: "pair, 0 to {last}", dial: "One pair of numbers, turned", dial_label: "Query at place {query}, key at place {key}, as two arrows",
+    speed: "angle per place (radians)", angle_query: "query, turned by", angle_key: "key, turned by", between: "angle between them", cosine: "its cosine: what the pair adds to the score",
+    curve: "Score of a fixed query and key, by distance", apart: "places apart", and: "and",
+    same: "Two curves lie on each other: a query at place {anchors}. They differ by {most} at most.", not_own: "The open model does not turn its queries; these are the usual angles (θ = 10,000, 64 numbers per head).",
+  },
+  de: {
+    title: "Drei Arten zu sagen, wo ein Token steht",
+    look: "Sinus-Positionen werden berechnet, gelernte werden trainiert; beide werden zu den Embeddings addiert. Rotierende Positionen addieren nichts: Sie drehen Queries und Keys. Die Karten zeigen 64 Plätze; die rechte sagt, wie ähnlich sich zwei Plätze sind (Kosinus, 1 auf der Diagonale).",
+    way: "Art", sinusoidal: "Sinus (2017)", learned: "gelernt (GPT-2)", rotary: "rotierend (heute)",
+    says_sinusoidal: "Jede Spalte ist eine Welle: links schnelle, rechts langsame. So bekommt jeder Platz ein eigenes Muster, und nahe Plätze sehen sich ähnlich.",
+    says_learned: "Eine Tabelle mit einer trainierten Zeile für jeden Platz. Sie endet, wo der Kontext endet.",
+    says_rotary: "Jedes Zahlenpaar in einer Query oder einem Key ist ein Pfeil. Am Platz p ist er p-mal um den Winkel des Paars gedreht. Zwischen beiden zählt der Winkel zwischen ihnen: Er hängt davon ab, wie weit sie auseinanderstehen, nicht davon, wo.",
+    open_rotary: "Das offene Modell, {name}, hat rotierende Positionen.", open_learned: "Das offene Modell, {name}, hat seine Positionen gelernt.",
+    no_table: "Das offene Modell hat keine Tabelle von Positionen. Öffne eines der klassischen Bauart, etwa ein GPT-2, um hier gelernte zu sehen.",
+    rows: "Plätze (Zeilen) und ihre ersten Zahlen (Spalten)", alike: "Wie ähnlich sich zwei Plätze sind",
+    query_at: "Platz der Query", key_at: "Platz des Keys", pair: "Paar, 0 bis {last}", dial: "Ein Zahlenpaar, gedreht", dial_label: "Query am Platz {query}, Key am Platz {key}, als zwei Pfeile",
+    speed: "Winkel je Platz (Bogenmaß)", angle_query: "Query, gedreht um", angle_key: "Key, gedreht um", between: "Winkel zwischen beiden", cosine: "sein Kosinus: was das Paar zum Score beiträgt",
+    curve: "Score einer festen Query mit einem festen Key, nach Abstand", apart: "Plätze Abstand", and: "und",
+    same: "Zwei Kurven liegen aufeinander: die Query am Platz {anchors}. Sie unterscheiden sich um höchstens {most}.", not_own: "Das offene Modell dreht seine Queries nicht; das sind die üblichen Winkel (θ = 10.000, 64 Zahlen je Kopf).",
+  },
+};
