@@ -22,7 +22,7 @@ class LayerByHand extends Figure {
     const inputs = [this.t("place"), this.t("grammar")];
     return html`<div class="controls">${this.segments("neuron", names.map((/** @type {string} */ label, /** @type {number} */ value) => ({ value, label })), this.t("which"))}
         ${this.segments("bend", Object.keys(bends).map((value) => ({ value, label: this.t(value) })), this.t("bend"))}</div>
-      <ol class="by-hand">
+      <ol class="by-hand rows">
         <li><p><b>${this.t("one_title")}</b> ${this.t("one", { neuron: one + 1 })}</p>
           <div class="matrices">${matrix(x.map((/** @type {number} */ value) => [value]), { label: "x", rows: inputs, concept: "residual", edit: (values) => this.set({ x: values.map((row) => row[0]) }) })}
             ${this.curve(z[0][one], bend)}</div>

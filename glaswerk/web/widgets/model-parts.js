@@ -34,12 +34,12 @@ class ModelParts extends Figure {
   side(side) {
     const { parts, total, style, layers } = this.data[side];
     const other = new Map(this.data[side === "open" ? "twin" : "open"].parts.map((/** @type {any} */ each) => [each.id, each.kind]));
-    const button = (/** @type {any} */ part) => html`<button type="button" class="part ${part.id.startsWith("add_") ? "plus" : ""} ${part.where === "block" && !part.id.startsWith("add_") ? "branch" : ""}"
+    const button = (/** @type {any} */ part) => html`<button type="button" class="model-part ${part.id.startsWith("add_") ? "plus" : ""} ${part.where === "block" && !part.id.startsWith("add_") ? "branch" : ""}"
       .style=${`--hue: var(--${HUES[part.id]})`} aria-pressed=${String(this.state.side === side && this.state.part === part.id)}
       @click=${() => this.set({ side, part: part.id })}><b>${this.t(`name_${part.id}`)}</b>${part.id.startsWith("add_") ? nothing : html` <span>${this.t(`kind_${part.kind}`)}</span>`}${other.get(part.id) === part.kind ? nothing : html`<i title=${this.t("differs")}>≠</i>`}</button>`;
     const where = (/** @type {string} */ place) => parts.filter((/** @type {any} */ each) => each.where === place).map(button);
-    return html`<div class="stack"><p><b>${side === "open" ? this.data.model : this.t("twin")}</b><br><span class="faint">${this.t(style)} · ${this.t("sum", { total: this.n(total, 0) })}</span></p>
-      ${where("before")}<div class="repeat"><p class="faint">${this.t("times", { layers })}</p>${where("block")}</div>${where("after")}</div>`;
+    return html`<div class="part-column"><p><b>${side === "open" ? this.data.model : this.t("twin")}</b><br><span class="faint">${this.t(style)} · ${this.t("sum", { total: this.n(total, 0) })}</span></p>
+      ${where("before")}<div class="part-layer"><p class="faint">${this.t("times", { layers })}</p>${where("block")}</div>${where("after")}</div>`;
   }
 
   /** @param {any} part @param {any} side */

@@ -26,15 +26,16 @@ class SwitchOff extends Figure {
     const where = layer < 0 ? "all" : `${layer}`, most = Math.max(whole, now, blind) * 1.05;
     const rises = each.now.map((/** @type {number|null} */ value, /** @type {number} */ place) => (value === null ? NaN : value - each.whole[place]));
     const change = Math.max(...rises.filter(Number.isFinite).map(Math.abs), 1e-9);
+    const factor = Math.exp(Math.abs(now - whole));
     return html`<div class="controls">
         ${this.select("layer", [{ value: -1, label: this.t("all_layers") }, ...Array.from({ length: layers }, (_, value) => ({ value, label: `${value}` }))], this.t("layer"))}
         <div class="control"><span>${this.t("switch")}</span><div class="segments" role="group" aria-label=${this.t("switch")}>${PARTS.map((part) => this.onOff(`${part}:${where}`, this.t(part)))}</div></div>
         ${this.numbers("head", heads, this.t("head"))}<div class="segments">${this.onOff(`head:${where}.${head}`, this.t("one_head", { head }))}</div>
-        <div class="segments" role="group" aria-label=${this.t("everywhere")}>${["position", "mask"].map((part) => this.onOff(part, this.t(part)))}</div></div>
+        <div class="control"><span>${this.t("everywhere")}</span><div class="segments" role="group" aria-label=${this.t("everywhere")}>${["position", "mask"].map((part) => this.onOff(part, this.t(part)))}</div></div></div>
       <p>${this.t("off")} ${this.state.off.length ? this.state.off.map((/** @type {string} */ part) => html`<button type="button" class="chip" @click=${() => this.flip(part)} aria-label=${this.t("back", { part: this.named(part) })}>${this.named(part)} ×</button> `) : this.t("nothing")}</p>
       <div class="loss-bars">${[["whole", whole], ["now", now], ["blind", blind]].map(([name, value]) => html`<span>${this.t(name)}</span><span class="bar"><span class=${name} .style=${`--size: ${value / most}`}></span></span><b class="c-loss" data-name=${name}>${broken && name === "now" ? this.t("broken") : this.n(value, 3)}</b>`)}</div>
-      <p class="faint">${this.t(`source_${source}`, { count: tokens.length - 1 })} ${broken ? this.t("overflow") : this.t(now < whole ? "better" : "worse", { times: this.n(Math.exp(Math.abs(now - whole)), 2) })}</p>
-      <ul class="chips losses" aria-label=${this.t("each")}>${tokens.map((/** @type {string} */ token, /** @type {number} */ place) => {
+      <p class="faint">${this.t(`source_${source}`, { count: tokens.length - 1 })} ${broken ? this.t("overflow") : this.t(now < whole ? "better" : "worse", { times: this.n(factor, factor < 100 ? 2 : 0) })}</p>
+      <ul class="chips token-rises" aria-label=${this.t("each")}>${tokens.map((/** @type {string} */ token, /** @type {number} */ place) => {
         const rise = place ? rises[place - 1] : 0;
         return html`<li class="chip" .style=${`--share: ${Math.max(0, rise || 0) / change}`}>${token}<small>${place ? (rise > 0 ? "+" : "") + this.n(rise, 1) : " "}</small></li>`;
       })}</ul>
