@@ -26,7 +26,7 @@ PARTS = ("en", "de", "web", "data", "model")
 #: answers to what controls ask are written up to so many bytes; what pages ask first always is
 MOST_ANSWERS = 12_000_000
 #: what the model in the browser answers itself
-IN_BROWSER = ("tokens", "trace", "next", "step")
+IN_BROWSER = ("tokens", "trace", "next", "step", "row", "stack")
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,25 @@ for (const { name, prompts } of json("cases.json")) {
   });
 }
 
+for (const { name } of json("cases.json")) {
+  test(`${name}: rows of weights, and the stack at a glance`, () => {
+    const model = opened(name);
+    for (const { args, told, error } of json(`${name}/rows.json`)) {
+      if (error) assert.throws(() => model.answer("row", args), undefined, JSON.stringify(args));
+      else {
+        const found = model.answer("row", args);
+        assert.equal(found.weights?.base64, told.weights?.base64, JSON.stringify(args));
+        assert.deepEqual({ ...found, weights: 0, eps: 0 }, { ...told, weights: 0, eps: 0 });
+      }
+    }
+    const { args, told } = json(`${name}/stack.json`), found = model.answer("stack", args);
+    const flat = ({ start, layers }) => [...start, ...layers.flatMap(({ residual, attention, mlp, top }) => [...residual, ...attention, ...mlp, top.probability])];
+    near(Float32Array.from(flat(found)), Float32Array.from(flat(told)), "stack");
+    assert.deepEqual(found.layers.map((layer) => layer.top.id), told.layers.map((layer) => layer.top.id));
+    assert.deepEqual([found.first, found.place], [told.first, told.place]);
+  });
+}
+
 test("texts become the ids that Python gives, and come back", () => {
   for (const { name, texts } of json("texts.json")) {
     const tokenizer = new Tokenizer(json(`${name}/tokenizer.json`));

@@ -19,7 +19,7 @@ from glaswerk.errors import GlaswerkError
 from glaswerk.model import Decoder, ModelConfig
 from glaswerk.model.weights import save_model
 from glaswerk.opened import OpenedModel, Origin, load
-from glaswerk.serve import data, site_model
+from glaswerk.serve import data, site, site_model
 from glaswerk.serve.holder import Holder
 from glaswerk.tokenizer import train_bpe
 from glaswerk.tokenizer.interface import valid_unicode
@@ -86,6 +86,22 @@ def texts() -> list[str]:
     return ["", "Hello, I'll say it's 12345 o'CLOCK.", "half \ud83d of a pair", *made, *every]
 
 
+def rows(holder: Holder) -> list[dict[str, Any]]:
+    """Rows of weights of every kind, and questions that are refused."""
+    parts = ["q", "k", "v", "output", "q_normed", "k_normed", "weights"]
+    names = [f"blocks.0.{part}" for part in ("attention_norm", "mlp_norm", "mlp.pre", "mlp.up", "mlp.output")]
+    names += [*(f"blocks.0.attention.{part}" for part in parts), "norm", "logits", "blocks.9.mlp.pre", "nothing"]
+    told: list[dict[str, Any]] = []
+    for name in names:
+        for place in (0, 5, 10**6):
+            args = {"step": name, "place": place}
+            try:
+                told.append({"args": args, "told": json.loads(data.answer(holder, "row", args))})
+            except GlaswerkError as error:
+                told.append({"args": args, "error": str(error)})
+    return told
+
+
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Models and what Python computes with them, as files."""
@@ -99,6 +115,11 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
             told = model.trace(prompt).json() | {"steps": model.trace(prompt).json("*")["steps"]}
             (folder / name / f"trace{place}.json").write_text(json.dumps(told))
         cases.append({"name": name, "prompts": PROMPTS})
+        holder = site.open_holder(model)
+        (folder / name / "rows.json").write_text(json.dumps(rows(holder)))
+        stack = {"prompt": PROMPTS[0], "place": 3}
+        told_stack = json.loads(data.answer(holder, "stack", stack))
+        (folder / name / "stack.json").write_text(json.dumps({"args": stack, "told": told_stack}))
         if number < 3:
             ids = [(text, tokenizer.encode(text)) for text in texts()]
             encoded.append(
@@ -113,8 +134,6 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
             )  # fmt: skip
             assert all(tokenizer.decode(found) == valid_unicode(text) for text, found in ids)
         if number == 0:
-            holder = Holder()
-            holder.opened, holder.name, holder.state = model, model.origin.name, "ready"
             asked = {}
             for kind, args in (
                 ("tokens", {"text": "Größe 🦜\u200d\n"}),
@@ -137,7 +156,7 @@ def test_the_browser_computes_what_python_computes(written: Path) -> None:
         timeout=120,
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert f"# pass {3 * len(SHAPES) + 4}" in done.stdout.replace("ℹ", "#")
+    assert f"# pass {4 * len(SHAPES) + 4}" in done.stdout.replace("ℹ", "#")
 
 
 def test_large_models_are_rounded_once_for_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,11 @@
 // What figures ask of the model, answered in the browser: the same kinds with the same answers as glaswerk/serve/data.py
-// ("tokens", "trace", "next", "step"), so that no figure knows where its numbers come from. One difference, because
+// ("tokens", "trace", "next", "step", "row", "stack"), so that no figure knows where its numbers come from. One difference, because
 // PyTorch's random generator is not here: "step" draws with a generator of its own, from the same distribution.
 
 import { distribution, ordered } from "../sampling.js";
-import { Recording } from "./recording.js";
+import { linear, softmaxBefore } from "./decoder.js";
+import { Recording, largest } from "./recording.js";
+import { row } from "./rows.js";
 import { chip, hex } from "./tokenizer.js";
 
 /** What the export wrote down about the model.
@@ -15,6 +17,7 @@ export class Answers {
   /** @param {import("./decoder.js").Decoder} decoder @param {import("./tokenizer.js").Tokenizer} tokenizer
    * @param {About} about */
   constructor(decoder, tokenizer, about) {
+    this.decoder = decoder;
     this.tokenizer = tokenizer;
     this.about = about;
     this.recording = new Recording(decoder, tokenizer.size);
@@ -27,6 +30,8 @@ export class Answers {
       case "trace": return this.trace(args);
       case "next": return this.next(args);
       case "step": return this.step(args);
+      case "row": return this.row(args);
+      case "stack": return this.stack(args);
       default: throw new Error(`there is nothing to ask by the name ${kind}`);
     }
   }
@@ -80,7 +85,7 @@ export class Answers {
     const told = { name, layer, shape, axes, dtype, summary: summary(data), meaning: known.meaning, source: known.source, edited: false };
     if (!values) return told;
     const small = compact && /(weights|mask|probabilities)$/.test(name);
-    const bytes = small ? Uint8Array.from(data, (value) => Math.round(value * 255)) : new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    const bytes = small ? Uint8Array.from(data, (value) => Math.round(value * 255)) : bytesOf(data);
     return { ...told, encoding: small ? "uint8-255" : "float32-le", values: base64(bytes) };
   }
 
@@ -112,7 +117,44 @@ export class Answers {
     const plain = distribution(logits, order, { temperature: 1, top_k: 0, top_p: 1, min_p: 0 });
     return { id, token: chip(this.tokenizer.tokenBytes(id)), probability: plain[place], ids, text: this.tokenizer.decode(ids), end: this.about.ends.includes(id) };
   }
+
+  /** The weights behind one number. @param {Record<string, any>} args */
+  row({ step, place }) {
+    const found = row(this.decoder, step, place);
+    return found.weights ? { ...found, weights: { shape: [found.weights.length], dtype: "float32", base64: base64(bytesOf(found.weights)) } } : found;
+  }
+
+  /** Each block at one glance: how long the vectors are, and what the output matrix reads from the stream there.
+   * @param {Record<string, any>} args */
+  stack(args) {
+    this.record(args);
+    const { layers, width, tied } = this.decoder.config, T = this.recording.ids.length, known = this.tokenizer.size;
+    const place = args.place ?? T - 1;
+    if (!Number.isInteger(place) || place < 0 || place >= T) throw new Error(`place must be a whole number from 0 to ${T - 1}`);
+    const table = this.decoder.weight(tied ? "embedding" : "unembedding.weight");
+    const value = (/** @type {string} */ name) => /** @type {import("./recording.js").Value} */ (this.recording.values.get(name)).data;
+    const first = this.recording.values.has("residual") ? "residual" : "embeddings";
+    const told = Array.from({ length: layers }, (_, layer) => {
+      const stream = value(`blocks.${layer}.residual`);
+      const logits = linear(this.decoder.norm(stream.slice(place * width, (place + 1) * width), 1, "norm"), 1, table);
+      const shares = softmaxBefore(logits, 1, logits.length, () => known), id = largest(shares);
+      return {
+        residual: norms(stream, T), attention: norms(value(`blocks.${layer}.attention.output`), T), mlp: norms(value(`blocks.${layer}.mlp.output`), T),
+        top: { id, token: chip(this.tokenizer.tokenBytes(id)), probability: shares[id] },
+      };
+    });
+    return { start: norms(value(first), T), first, layers: told, place };
+  }
 }
+
+/** The length of each token's vector. @param {Float32Array} x @param {number} T */
+function norms(x, T) {
+  const width = x.length / T;
+  return Array.from({ length: T }, (_, t) => Math.sqrt(x.subarray(t * width, (t + 1) * width).reduce((sum, value) => sum + value * value, 0)));
+}
+
+/** @param {Float32Array} data */
+const bytesOf = (data) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 
 /** A place drawn by its share; the same seed gives the same one. @param {Float64Array} shares @param {number} seed */
 function drawn(shares, seed) {

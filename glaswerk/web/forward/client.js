@@ -3,7 +3,7 @@
 
 /** Whether the model in the browser answers such a question; one about another model it cannot. @param {string} kind
  * @param {Record<string, any>} args */
-export function answers(kind, args) { return ["tokens", "trace", "next", "step"].includes(kind) && args.model === undefined; }
+export function answers(kind, args) { return ["tokens", "trace", "next", "step", "row", "stack"].includes(kind) && args.model === undefined; }
 
 /** @type {Worker|null} */
 let worker = null;

@@ -134,7 +134,7 @@ function headOutputs(heads, output, H, T, D, C) {
 function causal(T) { return Float32Array.from({ length: T * T }, (_, place) => (place % T <= Math.floor(place / T) ? 1 : 0)); }
 
 /** The place of the largest, the first of equals. @param {Float32Array} row */
-function largest(row) {
+export function largest(row) {
   let best = 0;
   for (let i = 1; i < row.length; i++) if (row[i] > row[best]) best = i;
   return best;
