@@ -62,7 +62,7 @@ def home(path: str, language: str) -> tuple[str, str]:
 
 def life(path: str, language: str) -> tuple[str, str]:
     """The flagship: a prompt's way through the model."""
-    return render("life.html", path, language, WORDS["life_title"], widgets=["tokens", "attention", "next-token"])
+    return render("life.html", path, language, WORDS["life_title"], widgets=["life", "compare"])
 
 
 def chapters(path: str, language: str) -> tuple[str, str]:

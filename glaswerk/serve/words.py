@@ -69,25 +69,17 @@ WORDS: dict[str, dict[str, str]] = {
         "en": "What is loaded: its shape, where its parameters lie, and how it was trained.",
         "de": "Was geladen ist: wie es gebaut ist, wo seine Parameter liegen und wie es trainiert wurde.",
     },
-    "life_tokens": {"en": "From text to tokens", "de": "Vom Text zu Token"},
-    "life_tokens_text": {
-        "en": "The model reads no letters. Your text is cut into pieces that it knows by number.",
-        "de": "Das Modell liest keine Buchstaben. Dein Text wird in Stücke zerlegt, die es als Nummern kennt.",
-    },
-    "life_attention": {"en": "Tokens look at each other", "de": "Token sehen einander an"},
-    "life_attention_text": {
-        "en": "In every layer each head decides how much of every earlier token flows into this one.",
-        "de": "In jeder Schicht bestimmt jeder Kopf, wie viel von jedem früheren Token in dieses hineinfließt.",
-    },
-    "life_next-token": {"en": "The next token is drawn", "de": "Das nächste Token wird gezogen"},
-    "life_next-token_text": {
-        "en": "At the end stands a number for every token of the vocabulary. Temperature and filters decide what may come.",
-        "de": "Am Ende steht zu jedem Token des Vokabulars eine Zahl. Temperatur und Filter bestimmen, was kommen darf.",
-    },
     "life_lead": {
-        "en": "You type a few words. What happens until the next one is there? Three stations of the way stand below, computed on "
-        "the model that is open. Change the prompt and every number changes.",
-        "de": "Du tippst ein paar Wörter. Was geschieht, bis das nächste dasteht? Drei Stationen des Wegs stehen hier, berechnet "
-        "mit dem offenen Modell. Ändere den Prompt, und jede Zahl ändert sich.",
+        "en": "You type a few words. What happens until the next one is there? Every station of the way stands below, in order, "
+        "with the numbers that the open model computed for your text, down to a single multiplication.",
+        "de": "Du tippst ein paar Wörter. Was geschieht, bis das nächste dasteht? Unten steht jede Station des Wegs, der Reihe "
+        "nach, mit den Zahlen, die das offene Modell für deinen Text berechnet hat, bis hinab zur einzelnen Multiplikation.",
+    },
+    "life_compare": {"en": "Where do two models part?", "de": "Wo gehen zwei Modelle auseinander?"},
+    "life_compare_text": {
+        "en": "The same prompt through two models, or through two stages of one run: a base model and the assistant that was made "
+        "from it.",
+        "de": "Derselbe Prompt durch zwei Modelle oder durch zwei Stufen eines Laufs: ein Basismodell und der Assistent, der "
+        "daraus wurde.",
     },
 }

@@ -141,13 +141,9 @@ def test_every_figure_becomes_ready_in_a_browser(chromium: Any, address: str, la
     assert not said
     assert all(url.startswith((address, "data:")) for url in asked)
     if path == "life/":
-        chips = page.eval_on_selector_all(
-            "glaswerk-tokens .chip small", "all => all.map(each => Number(each.innerText))"
-        )
+        count = "document.querySelectorAll('[data-station=tokens] .chip').length"
+        chips = page.evaluate(count)
         assert chips, "no chips"
-        box = page.locator("glaswerk-tokens input.prompt")
-        box.fill("Paris")
-        page.wait_for_function(
-            "n => document.querySelectorAll('glaswerk-tokens .chip').length !== n", arg=len(chips), timeout=20_000
-        )
+        page.locator("#life input.prompt").fill("Paris")
+        page.wait_for_function(f"n => {count} !== n", arg=chips, timeout=20_000)
     page.close()

@@ -75,7 +75,7 @@ export const after = [
     }),
   },
   {
-    id: "logits", part: "after", colour: "c-logit", steps: () => ["norm"],
+    id: "logits", part: "after", colour: "c-logit", logits: true, steps: () => ["norm"],
     body: (life, t) => {
       const next = life.next();
       if (!next) return life.waiting();
@@ -93,7 +93,7 @@ export const after = [
     },
   },
   {
-    id: "draw", part: "after", colour: "c-logit", steps: () => [],
+    id: "draw", part: "after", colour: "c-logit", logits: true, steps: () => [],
     body: (life) => {
       const next = life.next();
       if (!next) return life.waiting();

@@ -9,7 +9,7 @@ import { pick, plane, traced } from "./numbers.js";
 /** @typedef {import("../data.js").Tensor} Tensor */
 /** @typedef {import("../widgets/life.js").Life} Life */
 /** @typedef {{id: string, part: "before"|"attention"|"mlp"|"after", colour: string,
- *   there?: (life: Life) => boolean, steps: (life: Life) => string[], body: (life: Life, t: Record<string, Tensor>) => any}} Station */
+ *   logits?: boolean, there?: (life: Life) => boolean, steps: (life: Life) => string[], body: (life: Life, t: Record<string, Tensor>) => any}} Station */
 
 /** @param {Life} life */
 const block = (life) => `blocks.${life.layer}.`;

@@ -223,7 +223,8 @@ export class Life extends Figure {
     const there = steps.every((name) => this.tensors.has(name));
     if (!there && this.near.has(station.id)) for (const name of steps) if (!this.tensors.has(name)) this.wanted.add(name);
     const wrong = this.answers.get("values")?.error;
-    const shown = there && (this.near.has(station.id) || steps.length);
+    // the logits are large: they are asked for only where they are looked at
+    const shown = there && (!station.logits || this.near.has(station.id) || this.known("next"));
     const last = steps.at(-1);
     const step = last ? this.told.steps.find((one) => one.name === last) : undefined;
     return html`${station.part !== previous?.part ? html`<h3 class="way-part">${this.t(`part_${station.part}`, { layer: this.layer, head: this.head, layers: this.config.layers })}</h3>` : nothing}
