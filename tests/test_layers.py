@@ -39,7 +39,8 @@ for room, extra in (
     ("align", ("opened", "evaluate")),
     ("planning", ()),
     ("pipeline", ("opened", "evaluate", "align", "planning")),
-    ("course", ("opened",)),
+    ("zoo", ("formats",)),
+    ("course", ("opened", "zoo")),
     ("serve", ("opened", "course")),
     ("cli", ("opened", "export", "hub", "evaluate", "align", "planning", "pipeline", "course", "serve")),
 ):

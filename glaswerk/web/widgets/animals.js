@@ -1,0 +1,51 @@
+// <glaswerk-animals>: ten animals on three hand-made axes; the reader places each, and compares with GloVe.
+
+import { scaleLinear } from "d3-scale";
+import { Figure, define, html, svg } from "../figure.js";
+import texts from "../texts/animals.js";
+
+const AXES = /** @type {const} */ (["size", "tame", "dangerous"]);
+const W = 420, H = 300, EDGE = 30;
+
+class Animals extends Figure {
+  static texts = texts;
+  static needsModel = false;
+  static reloads = ["animal", "size", "tame", "dangerous"];
+
+  initial() { return { animal: "wolf", size: 4, tame: 1, dangerous: 7.5 }; }
+
+  /** @param {AbortSignal} signal */
+  load(signal) {
+    const { animal, size, tame, dangerous } = this.state;
+    return this.demo("animals", { animal, size, tame, dangerous }, signal);
+  }
+
+  body() {
+    const { placed, others } = this.data;
+    const animal = this.state.animal;
+    const x = scaleLinear([0, 10], [EDGE, W - 50]), y = scaleLinear([0, 10], [H - EDGE, 14]);
+    const names = Object.keys(placed);
+    const byCosine = others.some((/** @type {any} */ each) => each.cosine !== null)
+      ? others.map((/** @type {any} */ each) => each.cosine).map((/** @type {number} */ cosine, _, /** @type {number[]} */ all) => 1 + all.filter((each) => each > cosine).length) : null;
+    return html`<div class="controls">
+        ${this.pick(names)}${AXES.map((axis) => this.slider(axis, { label: this.t(axis), min: 0, max: 10, step: 0.5, digits: 1 }))}</div>
+      <div class="two"><svg class="plot plane" viewBox="0 0 ${W} ${H}" role="img" aria-label=${this.t("map")}>
+          <line class="grid" x1=${x(0)} x2=${x(10)} y1=${y(0)} y2=${y(0)}></line><line class="grid" x1=${x(0)} x2=${x(0)} y1=${y(0)} y2=${y(10)}></line>
+          <text x=${x(10)} y=${H - 8} text-anchor="end">${this.t("tame")} →</text><text x="4" y="12" transform="rotate(-90 12 ${H / 2})">${this.t("dangerous")} →</text>
+          ${names.map((name) => { const [size, tame, dangerous] = placed[name]; return svg`<g class="point ${name === animal ? "on" : ""}" transform="translate(${x(tame)} ${y(dangerous)})"><circle r=${3 + size}></circle><text x=${6 + size} y="4">${this.t(name)}</text></g>`; })}
+        </svg>
+        <table class="prices"><caption class="faint">${this.t("nearest", { animal: this.t(animal) })}</caption><thead><tr><th scope="col">${this.t("animal")}</th><th scope="col" class="num">${this.t("distance")}</th><th scope="col" class="num">GloVe</th><th scope="col" class="num">${this.t("rank")}</th></tr></thead>
+          <tbody>${others.map((/** @type {any} */ each, /** @type {number} */ place) => html`<tr><th scope="row">${place + 1}. ${this.t(each.animal)}</th><td class="num">${this.n(each.distance)}</td><td class="num c-residual">${this.n(each.cosine)}</td><td class="num">${byCosine ? byCosine[place] : "–"}</td></tr>`)}</tbody></table></div>
+      ${byCosine ? "" : html`<p class="faint">${this.t("without")} <code>glaswerk pull glove</code></p>`}`;
+  }
+
+  /** Another animal comes with its own place. @param {string[]} names */
+  pick(names) {
+    return html`<label class="control">${this.t("animal")}<select data-key="animal" @change=${(/** @type {any} */ event) => {
+      const animal = names[event.target.selectedIndex];
+      const [size, tame, dangerous] = this.data.placed[animal];
+      this.set({ animal, size, tame, dangerous });
+    }}>${names.map((name) => html`<option ?selected=${name === this.state.animal}>${this.t(name)}</option>`)}</select></label>`;
+  }
+}
+define("glaswerk-animals", Animals);
