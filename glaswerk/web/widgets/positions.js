@@ -39,7 +39,7 @@ class Positions extends Figure {
         ${this.slider("pair", { label: this.t("pair", { last: frequencies.length - 1 }), min: 0, max: frequencies.length - 1, step: 1, digits: 0 })}</div>
       <div class="two even"><div class="reading"><p><b>${this.t("dial")}</b></p>
         <svg class="dial" viewBox="0 0 150 150" width="150" height="150" role="img" aria-label=${this.t("dial_label", { query, key })}>${svg`<circle cx="75" cy="75" r="60"></circle>`}${arrow(query, "query")}${arrow(key, "key")}</svg>
-        <dl><dt>${this.t("speed")}</dt><dd>${this.n(speed, 5)}</dd><dt class="c-query">${this.t("angle_query")}</dt><dd>${this.n(query * speed, 3)}</dd><dt class="c-key">${this.t("angle_key")}</dt><dd>${this.n(key * speed, 3)}</dd>
+        <dl><dt>${this.t("speed")}</dt><dd>${this.n(speed, 5)}</dd><dt><span class="c-query">${this.t("angle_query")}</span></dt><dd>${this.n(query * speed, 3)}</dd><dt><span class="c-key">${this.t("angle_key")}</span></dt><dd>${this.n(key * speed, 3)}</dd>
           <dt>${this.t("between")}</dt><dd data-name="between">${this.n(angle, 3)}</dd><dt>${this.t("cosine")}</dt><dd class="c-weight" data-name="cosine">${this.n(Math.cos(angle), 3)}</dd></dl></div>
       <div class="reading"><p><b>${this.t("curve")}</b></p>
         <svg class="plot" viewBox="0 0 330 145" role="img" aria-label=${this.t("curve")}>${svg`<line class="grid" x1="30" x2="325" y1="120" y2="120"></line><text x="30" y="136">0</text><text x="325" y="136" text-anchor="end">${curves[0].scores.length - 1}</text><text x="177" y="136" text-anchor="middle">${this.t("apart")}</text>
@@ -48,10 +48,12 @@ class Positions extends Figure {
         <p class="faint">${this.t("same", { anchors: curves.map((/** @type {any} */ each) => each.anchor).join(` ${this.t("and")} `), most: this.gap(curves) })}${rotary.own ? nothing : html` ${this.t("not_own")}`}</p></div></div>`;
   }
 
-  /** The most by which the curves differ. @param {any[]} curves */
+  /** The most by which the curves differ, as a power of ten. @param {any[]} curves */
   gap(curves) {
     const [a, b] = curves.map((each) => each.scores);
-    return Math.max(...a.slice(0, b.length).map((/** @type {number} */ value, /** @type {number} */ far) => Math.abs(value - b[far]))).toExponential(0);
+    const most = Math.max(...a.slice(0, b.length).map((/** @type {number} */ value, /** @type {number} */ far) => Math.abs(value - b[far])));
+    const [digit, power] = most.toExponential(0).split("e-");
+    return power ? `${digit} · 10⁻${[...power].map((each) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(each)]).join("")}` : this.n(most);
   }
 }
 define("glaswerk-positions", Positions);
