@@ -28,6 +28,8 @@ from glaswerk.home import home, make_folder
 
 #: how well a card was known: FSRS's four ratings
 AGAIN, HARD, GOOD, EASY = RATINGS = (1, 2, 3, 4)
+#: a card comes back when the chance that it is still known has fallen to this
+TARGET = 0.9
 FORMAT = "glaswerk-review"
 VERSION = 1
 #: more answers than a lifetime holds
@@ -81,7 +83,7 @@ class Standing:
 
     due: date
     answers: int
-    #: days until the chance to know it has fallen to FSRS's target, 90 %
+    #: days until the chance to know it has fallen to 90 %, as FSRS defines it
     stability: float
 
 
@@ -109,7 +111,9 @@ def _replayed(answers: list[Answer], *more: tuple[date, int]) -> Any:
     from fsrs import Rating, Scheduler
 
     # what was forgotten is asked the next day; no fuzz: the same answers give the same days on every computer
-    scheduler = Scheduler(learning_steps=(), relearning_steps=(timedelta(days=1),), enable_fuzzing=False)
+    scheduler = Scheduler(
+        desired_retention=TARGET, learning_steps=(), relearning_steps=(timedelta(days=1),), enable_fuzzing=False
+    )
     card = FsrsCard(card_id=0)
     for day, rating in [*sorted((answer.day, answer.rating) for answer in answers), *more]:
         when = datetime(day.year, day.month, day.day, tzinfo=UTC)

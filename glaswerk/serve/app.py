@@ -7,7 +7,6 @@ Left out: what is on a page (``pages.py``) and what figures get (``data.py``).
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -22,14 +21,13 @@ from starlette.middleware.gzip import GZipMiddleware
 from glaswerk import __version__
 from glaswerk.course import LANGUAGES
 from glaswerk.errors import GlaswerkError
-from glaswerk.serve import data, events, pages
+from glaswerk.serve import data, events, pages, review
+from glaswerk.serve.asked import arguments_of
 from glaswerk.serve.holder import Holder
 
 WEB = Path(__file__).resolve().parent.parent / "web"
 #: the names under which a browser on this machine reaches us
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-#: the longest request body, of the review page's answers
-MOST_BODY = 8 * 2**20
 log = logging.getLogger("glaswerk.lab")
 
 
@@ -81,14 +79,11 @@ def create_app(holder: Holder) -> FastAPI:
     async def run_events() -> StreamingResponse:
         return StreamingResponse(events.stream(holder.runs, lambda: stopping), media_type="text/event-stream")
 
+    app.include_router(review.router)
+
     @app.get("/api/{kind:path}")
     def ask(kind: str, args: str = "{}") -> Response:
-        try:
-            arguments = json.loads(args)
-        except (ValueError, RecursionError):
-            arguments = None
-        if not isinstance(arguments, dict):
-            raise GlaswerkError("args must be a JSON object")
+        arguments = arguments_of(args)
         try:
             text = data.answer(holder, kind, arguments)
         except LookupError:
@@ -138,17 +133,3 @@ def refusal(request: Request) -> str:
         if origin is not None and origin.partition("://")[2] != host:
             return "this request came from another site"
     return ""
-
-
-async def body_of(request: Request) -> Any:
-    """A JSON body of bounded size."""
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > MOST_BODY:
-            raise GlaswerkError(f"more than {MOST_BODY // 2**20} MB are not taken")
-        parts.append(part)
-    try:
-        return json.loads(b"".join(parts))
-    except (ValueError, RecursionError):
-        raise GlaswerkError("the request is not valid JSON") from None

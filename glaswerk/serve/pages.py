@@ -23,6 +23,7 @@ from glaswerk.course.chapter import load_chapter
 from glaswerk.course.glossary import glossary
 from glaswerk.course.outline import OUTLINE, entry, neighbours
 from glaswerk.course.render import Renderer
+from glaswerk.course.review import TARGET
 from glaswerk.serve.words import WORDS
 
 WEB = Path(__file__).resolve().parent.parent / "web"
@@ -73,6 +74,12 @@ def chapters(path: str, language: str) -> tuple[str, str]:
 def models(path: str, language: str) -> tuple[str, str]:
     """The open model: its parts."""
     return render("models.html", path, language, WORDS["models_title"], widgets=["model-card", "training"])
+
+
+def review(path: str, language: str) -> tuple[str, str]:
+    """The quiz cards that are due."""
+    share = f"{TARGET:.0%}".replace("%", " %")
+    return render("review.html", path, language, WORDS["review_title"], widgets=["review"], share=share)
 
 
 def words(path: str, language: str) -> tuple[str, str]:
@@ -140,6 +147,7 @@ SIMPLE: dict[str, Callable[[str, str], tuple[str, str]]] = {
     "life/": life,
     "chapters/": chapters,
     "models/": models,
+    "review/": review,
     "glossary/": words,
 }
 

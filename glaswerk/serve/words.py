@@ -17,6 +17,7 @@ WORDS: dict[str, dict[str, str]] = {
     "main_navigation": {"en": "Main navigation", "de": "Hauptnavigation"},
     "nav_life": {"en": "Life of a prompt", "de": "Leben eines Prompts"},
     "nav_chapters": {"en": "Chapters", "de": "Kapitel"},
+    "nav_review": {"en": "Review", "de": "Wiederholen"},
     "nav_models": {"en": "Model", "de": "Modell"},
     "nav_glossary": {"en": "Glossary", "de": "Glossar"},
     "theme": {"en": "Colours: automatic", "de": "Farben: automatisch"},
@@ -65,6 +66,23 @@ WORDS: dict[str, dict[str, str]] = {
         "de": "Die Wörter des Fachs. Wo die Leute, die damit arbeiten, das englische Wort behalten, steht es auch hier.",
     },
     "explained_in": {"en": "explained in", "de": "erklärt in"},
+    "review_title": {"en": "Review", "de": "Wiederholen"},
+    "review_lead": {
+        "en": "A question that you answered once fades. Here it comes back shortly before you would forget it, and each time "
+        "you still know it, it stays away longer.",
+        "de": "Eine Frage, die du einmal beantwortet hast, verblasst. Hier kommt sie wieder, kurz bevor du sie vergessen "
+        "würdest, und jedes Mal, wenn du sie noch weißt, bleibt sie länger weg.",
+    },
+    "review_how": {
+        "en": "The day is chosen by FSRS, a model of how people forget: a card returns when the chance that you still know it "
+        "has fallen to {share}. Your first answer to a quiz question in a chapter counts too. A question counts once a day; "
+        "what you got wrong comes again at the end, for practice. The answers lie in a file on this computer.",
+        "de": "Den Tag wählt FSRS, ein Modell dafür, wie Menschen vergessen: Eine Karte kommt wieder, wenn die Chance, dass du "
+        "sie noch weißt, auf {share} gefallen ist. Auch deine erste Antwort auf eine Quizfrage im Kapitel zählt. Jede Frage zählt "
+        "einmal am Tag; was falsch war, kommt am Schluss noch einmal, zur Übung. Die Antworten liegen in einer Datei auf diesem "
+        "Computer.",
+    },
+    "review_terminal": {"en": "The same in the terminal:", "de": "Dasselbe im Terminal:"},
     "models_lead": {
         "en": "What is loaded: its shape, where its parameters lie, and how it was trained.",
         "de": "Was geladen ist: wie es gebaut ist, wo seine Parameter liegen und wie es trainiert wurde.",
