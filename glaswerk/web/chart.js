@@ -57,20 +57,27 @@ export function chart({ label, series, x, y, logX = false, logY = false, xLabel 
     ${more ? more(across, upward) : nothing}</svg>`;
 }
 
-/** Paint `values` (row by row, the first row at the bottom) onto a canvas, one pixel each; the style sheet scales it.
- * @param {HTMLCanvasElement|null} canvas @param {ArrayLike<number>} values @param {number} columns
- * @param {(value: number) => [number, number, number]} colour */
-export function paint(canvas, values, columns, colour) {
+/** Paint a square of values (row by row, the first row at the bottom) onto a canvas, straight lines between them.
+ * @param {HTMLCanvasElement|null} canvas @param {ArrayLike<number>} values @param {number} side values per row
+ * @param {(value: number) => [number, number, number]} colour @param {number} [size] pixels per side */
+export function paint(canvas, values, side, colour, size = 420) {
   const context = canvas?.getContext("2d");
   if (!canvas || !context) return;
-  const rows = Math.round(values.length / columns);
-  canvas.width = columns;
-  canvas.height = rows;
-  const image = context.createImageData(columns, rows);
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) {
-      const [red, green, blue] = colour(values[row * columns + column]);
-      image.data.set([red, green, blue, 255], 4 * ((rows - 1 - row) * columns + column));
+  canvas.width = canvas.height = size;
+  const image = context.createImageData(size, size);
+  for (let y = 0; y < size; y++) {
+    const up = ((size - 1 - y) / (size - 1)) * (side - 1), row = Math.min(side - 2, Math.floor(up)), above = up - row;
+    for (let x = 0; x < size; x++) {
+      const along = (x / (size - 1)) * (side - 1), column = Math.min(side - 2, Math.floor(along)), right = along - column;
+      const corner = row * side + column;
+      const low = values[corner] * (1 - right) + values[corner + 1] * right;
+      const high = values[corner + side] * (1 - right) + values[corner + side + 1] * right;
+      const [red, green, blue] = colour(low * (1 - above) + high * above);
+      const place = 4 * (y * size + x);
+      image.data[place] = red;
+      image.data[place + 1] = green;
+      image.data[place + 2] = blue;
+      image.data[place + 3] = 255;
     }
   }
   context.putImageData(image, 0, 0);

@@ -7,7 +7,7 @@ const W = 740, H = 350, BOX = 92, TALL = 50;
 /** name, column, height of the centre, stage from which its value is there, stage from which its gradient is
  * @type {Record<string, [number, number, number, number]>} */
 const NODES = {
-  x1: [0, 35, 0, 9], w1: [0, 100, 0, 9], x2: [0, 175, 0, 9], w2: [0, 240, 0, 9], b: [0, 315, 0, 8],
+  x1: [0, 35, 0, 9], w1: [0, 100, 0, 9], x2: [0, 175, 0, 9], w2: [0, 240, 0, 9], b: [1, 315, 0, 8],
   p1: [1, 68, 1, 8], p2: [1, 208, 1, 8], s: [2, 160, 2, 7], o: [3, 160, 3, 6], L: [4, 160, 4, 5],
 };
 const EDGES = [["x1", "p1"], ["w1", "p1"], ["x2", "p2"], ["w2", "p2"], ["p1", "s"], ["p2", "s"], ["b", "s"], ["s", "o"], ["o", "L"]];

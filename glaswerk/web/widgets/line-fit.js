@@ -6,7 +6,7 @@ import { paint } from "../chart.js";
 import { mix, resolved } from "../colour.js";
 import texts from "../texts/line-fit.js";
 
-const SIZE = 300;
+const SIZE = 300, WIDE = 400;
 
 class LineFit extends Figure {
   static texts = texts;
@@ -38,10 +38,10 @@ class LineFit extends Figure {
 
   /** @param {any} now @param {any} before */
   points(now, before) {
-    const x = (/** @type {number} */ value) => 30 + ((value + 2) / 4) * (SIZE - 34);
+    const x = (/** @type {number} */ value) => 30 + ((value + 2) / 4) * (WIDE - 44);
     const y = (/** @type {number} */ value) => SIZE - 24 - ((value + 6) / 16) * (SIZE - 30);
     const across = (/** @type {any} */ of, /** @type {string} */ kind) => svg`<line class=${kind} x1=${x(-2)} y1=${y(of.b - 2 * of.w)} x2=${x(2)} y2=${y(of.b + 2 * of.w)}></line>`;
-    return html`<svg class="plot clip" viewBox="0 0 ${SIZE} ${SIZE}" role="img" aria-label=${this.t("line", { w: this.n(now.w), b: this.n(now.b) })}>
+    return html`<svg class="plot clip" viewBox="0 0 ${WIDE} ${SIZE}" role="img" aria-label=${this.t("line", { w: this.n(now.w), b: this.n(now.b) })}>
       ${[-5, 0, 5, 10].map((tick) => svg`<line class="grid" x1=${x(-2)} x2=${x(2)} y1=${y(tick)} y2=${y(tick)}></line><text x="24" y=${y(tick)} text-anchor="end" dominant-baseline="central">${this.n(tick, 0)}</text>`)}
       ${[-2, -1, 0, 1, 2].map((tick) => svg`<text x=${x(tick)} y=${SIZE - 8} text-anchor="middle">${this.n(tick, 0)}</text>`)}
       ${across(before, "before")}${across(now, "fitted")}
@@ -66,7 +66,7 @@ class LineFit extends Figure {
   drawn() {
     const ground = resolved(this, "--paper"), full = resolved(this, "--loss");
     // rings, so that the shape can be seen: the root of the loss, in steps
-    paint(this.querySelector("canvas"), this.data.heights, 65, (value) => mix(ground, full, Math.min(0.75, 0.055 * Math.floor(Math.sqrt(value) / 0.28))));
+    paint(this.querySelector("canvas"), this.data.heights, 65, (/** @type {number} */ value) => mix(ground, full, Math.min(0.75, 0.055 * Math.floor(Math.sqrt(value) / 0.28))));
   }
 }
 define("glaswerk-line-fit", LineFit);

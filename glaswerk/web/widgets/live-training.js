@@ -95,7 +95,7 @@ class LiveTraining extends Figure {
     const along = (/** @type {string} */ key) => known.map((/** @type {any} */ piece) => /** @type {[number, number]} */ ([piece.step, piece[key]]));
     const all = known.flatMap((/** @type {any} */ piece) => [piece.learned, piece.held_out]);
     return chart({
-      label: this.t("chart"), x: [0, known[0].steps], y: [Math.floor(Math.min(1.5, ...all) * 2) / 2, Math.ceil(Math.max(blind, ...all) * 2) / 2], xLabel: this.t("step"), yLabel: this.t("loss"), width: 440, height: 290, right: 70,
+      label: this.t("chart"), x: [0, known[0].steps], y: [Math.floor(Math.min(1.5, ...all) * 2) / 2, Math.ceil(Math.max(blind, ...all) * 2) / 2], xLabel: this.t("step"), yLabel: this.t("loss"), width: 440, height: 290, right: 104,
       series: [
         { name: "", className: "faint-line", dash: "1 4", points: [[0, blind], [known[0].steps, blind]] },
         { name: this.t("learned"), label: true, points: along("learned") },

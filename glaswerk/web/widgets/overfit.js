@@ -24,6 +24,8 @@ class Overfit extends Figure {
   body() {
     const { steps, learned, held_out, best, parameters } = this.data;
     const { at } = this;
+    // a logarithmic axis has no place for step 0
+    const over = (/** @type {number[]} */ losses) => losses.map((loss, place) => /** @type {[number, number]} */ ([steps[place], loss])).slice(1);
     const tick = (/** @type {string} */ key) => html`<label class="check"><input type="checkbox" data-key=${key} .checked=${this.state[key]} @change=${(/** @type {any} */ event) => this.set({ [key]: event.target.checked })}>${this.t(key)}</label>`;
     return html`<div class="controls">${this.segments("width", WIDTHS.map((value) => ({ value, label: `${value}` })), this.t("width"))}${tick("dropout")}${tick("decay")}
         <label class="slider">${this.t("step")}<span class="value">${this.n(steps[at], 0)}</span><input type="range" data-key="at" min="0" max=${steps.length - 1} step="1" .value=${String(at)} aria-valuetext=${this.n(steps[at], 0)}
@@ -33,8 +35,8 @@ class Overfit extends Figure {
         label: this.t("losses"), logX: true, logY: true, x: [1, steps[steps.length - 1]], y: [Math.max(1e-4, Math.min(...learned) * 0.8), Math.max(...learned, ...held_out)],
         xLabel: this.t("step"), yLabel: this.t("loss"), at: Math.max(1, steps[at]), width: 440, height: 300, right: 70,
         series: [
-          { name: this.t("learned"), label: true, points: steps.map((/** @type {number} */ step, /** @type {number} */ place) => [Math.max(1, step), learned[place]]) },
-          { name: this.t("held_out"), label: true, className: "held-out", dash: "6 3", points: steps.map((/** @type {number} */ step, /** @type {number} */ place) => [Math.max(1, step), held_out[place]]) },
+          { name: this.t("learned"), label: true, points: over(learned) },
+          { name: this.t("held_out"), label: true, className: "held-out", dash: "6 3", points: over(held_out) },
         ],
       })}</div>
       <dl class="facts"><div><dd>${this.n(parameters, 0)}</dd><dt>${this.t("parameters")}</dt></div><div><dd class="c-loss" data-name="learned">${this.n(learned[at], 4)}</dd><dt>${this.t("learned_said")}</dt></div>

@@ -55,7 +55,7 @@ def fit(width: int = 64, dropout: bool = False, decay: bool = False) -> dict[str
     that it never learns from, along the training."""
     x, y = points(POINTS, 1)
     new_x, new_y = points(HELD_OUT, 2)
-    line = torch.linspace(-2, 2, 81)[:, None]
+    line = torch.linspace(-2, 2, 161)[:, None]
     shown = sorted({0, *(round(10 ** (k / 8)) for k in range(26) if 10 ** (k / 8) < STEPS), STEPS})
     with torch.random.fork_rng():
         torch.manual_seed(0)

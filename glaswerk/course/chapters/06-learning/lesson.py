@@ -21,7 +21,7 @@ from glaswerk.course.glossary import glossary
 from glaswerk.course.outline import OUTLINE
 from glaswerk.errors import GlaswerkError
 from glaswerk.model import Decoder, ModelConfig
-from glaswerk.tokenizer import SPECIAL, CharacterTokenizer
+from glaswerk.tokenizer import CharacterTokenizer
 from glaswerk.train.data import Windows
 from glaswerk.train.loop import Diverged, train
 from glaswerk.train.objective import next_token_loss
@@ -79,7 +79,7 @@ class Lesson:
     def train(self) -> None:
         """The library's loop, with this as its evaluation."""
         text = course_text(self.language)
-        self.tokenizer = CharacterTokenizer.train([text], SPECIAL[:1])  # generating wants an end of the text
+        self.tokenizer = CharacterTokenizer.train([text])
         ids = np.array(self.tokenizer.encode(text), dtype=np.int64)
         cut = int(0.9 * len(ids))
         self.parts = {"learned": Windows(ids[:cut], TIME, BATCH, 1), "held_out": Windows(ids[cut:], TIME, BATCH, 1)}
@@ -126,7 +126,7 @@ class Lesson:
         }
         prompt = PROMPTS[self.language]
         options = generate.SamplingOptions(max_tokens=90, temperature=0.7, seed=0)
-        written = generate.batch(self.model, self.tokenizer, [self.tokenizer.encode(prompt)], options)[0].text
+        written = generate.batch(self.model, self.tokenizer, [self.tokenizer.encode(prompt)], options, ())[0].text
         self.hand_over({
             "step": step, "diverged": False, **loss, "losses": self.losses, "prompt": prompt, "sample": written,
             "parameters": self.model.parameters_count()["total"], "vocabulary": self.tokenizer.vocabulary_size,
