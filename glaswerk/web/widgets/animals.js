@@ -2,6 +2,7 @@
 
 import { scaleLinear } from "d3-scale";
 import { Figure, define, html, svg } from "../figure.js";
+import { labels } from "../labels.js";
 import texts from "../texts/animals.js";
 
 const AXES = /** @type {const} */ (["size", "tame", "dangerous"]);
@@ -25,14 +26,15 @@ class Animals extends Figure {
     const animal = this.state.animal;
     const x = scaleLinear([0, 10], [EDGE, W - 50]), y = scaleLinear([0, 10], [H - EDGE, 14]);
     const names = Object.keys(placed);
+    const room = labels(W);
     const byCosine = others.some((/** @type {any} */ each) => each.cosine !== null)
       ? others.map((/** @type {any} */ each) => each.cosine).map((/** @type {number} */ cosine, _, /** @type {number[]} */ all) => 1 + all.filter((each) => each > cosine).length) : null;
     return html`<div class="controls">
         ${this.pick(names)}${AXES.map((axis) => this.slider(axis, { label: this.t(axis), min: 0, max: 10, step: 0.5, digits: 1 }))}</div>
-      <div class="two"><svg class="plot plane" viewBox="0 0 ${W} ${H}" role="img" aria-label=${this.t("map")}>
+      <div class="two"><svg class="plot wordplane" viewBox="0 0 ${W} ${H}" role="img" aria-label=${this.t("map")}>
           <line class="grid" x1=${x(0)} x2=${x(10)} y1=${y(0)} y2=${y(0)}></line><line class="grid" x1=${x(0)} x2=${x(0)} y1=${y(0)} y2=${y(10)}></line>
-          <text x=${x(10)} y=${H - 8} text-anchor="end">${this.t("tame")} →</text><text x="4" y="12" transform="rotate(-90 12 ${H / 2})">${this.t("dangerous")} →</text>
-          ${names.map((name) => { const [size, tame, dangerous] = placed[name]; return svg`<g class="point ${name === animal ? "on" : ""}" transform="translate(${x(tame)} ${y(dangerous)})"><circle r=${3 + size}></circle><text x=${6 + size} y="4">${this.t(name)}</text></g>`; })}
+          <text x=${x(10)} y=${H - 8} text-anchor="end">${this.t("tame")} →</text><text transform="translate(16 ${y(10)}) rotate(-90)" text-anchor="end">${this.t("dangerous")} →</text>
+          ${names.map((name) => { const [size, tame, dangerous] = placed[name]; const label = this.t(name), [dx, dy] = room(x(tame), y(dangerous), 3 + size, label); return svg`<g class="spot ${name === animal ? "on" : ""}" transform="translate(${x(tame)} ${y(dangerous)})"><circle r=${3 + size}></circle><text x=${dx} y=${dy}>${label}</text></g>`; })}
         </svg>
         <table class="prices"><caption class="faint">${this.t("nearest", { animal: this.t(animal) })}</caption><thead><tr><th scope="col">${this.t("animal")}</th><th scope="col" class="num">${this.t("distance")}</th><th scope="col" class="num">GloVe</th><th scope="col" class="num">${this.t("rank")}</th></tr></thead>
           <tbody>${others.map((/** @type {any} */ each, /** @type {number} */ place) => html`<tr><th scope="row">${place + 1}. ${this.t(each.animal)}</th><td class="num">${this.n(each.distance)}</td><td class="num c-residual">${this.n(each.cosine)}</td><td class="num">${byCosine ? byCosine[place] : "–"}</td></tr>`)}</tbody></table></div>

@@ -20,13 +20,13 @@ class HandAxes extends Figure {
   body() {
     const places = NAMES.map((name) => /** @type {[number, number]} */ (this.state[name]));
     const pairs = [[0, 1], [1, 2], [0, 2]];
-    return html`<div class="two"><svg class="plot plane" viewBox="0 0 ${SIZE} ${SIZE}" role="img" aria-label=${this.t("title")}>
+    return html`<div class="two"><svg class="plot wordplane" viewBox="0 0 ${SIZE} ${SIZE}" role="img" aria-label=${this.t("title")}>
         ${[0, 2, 4, 6, 8, 10].map((tick) => svg`<line class="grid" x1=${x(tick)} x2=${x(tick)} y1=${y(0)} y2=${y(10)}></line><line class="grid" x1=${x(0)} x2=${x(10)} y1=${y(tick)} y2=${y(tick)}></line>
           <text x=${x(tick)} y=${y(0) + 14} text-anchor="middle">${tick}</text><text x=${x(0) - 6} y=${y(tick) + 4} text-anchor="end">${tick}</text>`)}
-        <text x=${x(10)} y=${SIZE - 4} text-anchor="end">${this.t("sex")} →</text><text x="4" y="12" transform="rotate(-90 10 ${y(5)})">${this.t("age")} →</text>
+        <text x=${x(10)} y=${SIZE - 4} text-anchor="end">${this.t("sex")} →</text><text transform="translate(11 ${y(10)}) rotate(-90)" text-anchor="end">${this.t("age")} →</text>
         ${pairs.map(([one, other]) => svg`<line class="between" x1=${x(places[one][0])} y1=${y(places[one][1])} x2=${x(places[other][0])} y2=${y(places[other][1])}></line>`)}
-        ${NAMES.map((name, at) => svg`<g class="point" transform="translate(${x(places[at][0])} ${y(places[at][1])})" @pointerdown=${(/** @type {PointerEvent} */ event) => this.drag(event, name)}>
-          <circle r="14" fill="transparent"></circle><circle r="5.5"></circle><text x="9" y="-7">${this.t(name)}</text></g>`)}
+        ${NAMES.map((name, at) => svg`<g class="spot" transform="translate(${x(places[at][0])} ${y(places[at][1])})" @pointerdown=${(/** @type {PointerEvent} */ event) => this.drag(event, name)}>
+          <circle class="grip" r="14"></circle><circle r="5.5"></circle><text x=${places[at][0] > 7 ? -9 : 9} y="-7" text-anchor=${places[at][0] > 7 ? "end" : "start"}>${this.t(name)}</text></g>`)}
       </svg>
       <div class="reading">${NAMES.map((name, at) => html`<div class="controls tight"><b>${this.t(name)}</b>${[0, 1].map((axis) => html`<label class="control">${this.t(axis ? "age" : "sex")}
           <input type="number" data-key="${name}-${axis}" min="0" max="10" step="0.5" .value=${String(places[at][axis])} @input=${(/** @type {any} */ event) => this.move(name, axis, event.target.valueAsNumber)}></label>`)}</div>`)}

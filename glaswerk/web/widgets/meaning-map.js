@@ -3,6 +3,7 @@
 import { scaleLinear } from "d3-scale";
 import { Figure, define, html, nothing, svg } from "../figure.js";
 import { askOrigin, field, originField, why, withOrigins } from "../origins.js";
+import { labels } from "../labels.js";
 import texts from "../texts/meaning-map.js";
 
 const W = 760, H = 440;
@@ -28,8 +29,12 @@ class MeaningMap extends Figure {
     const { words, places, shares, lost, width } = this.data;
     const extent = (/** @type {number} */ axis) => { const all = places.map((/** @type {number[]} */ place) => place[axis]); return [Math.min(...all), Math.max(...all)]; };
     const x = scaleLinear(extent(0), [30, W - 90]), y = scaleLinear(extent(1), [H - 24, 24]);
-    return html`<div class="scroll"><svg class="plot plane map" viewBox="0 0 ${W} ${H}" role="img" aria-label=${this.t("title")}>
-        ${words.map((/** @type {string} */ word, /** @type {number} */ place) => svg`<g class="point" transform="translate(${x(places[place][0])} ${y(places[place][1])})"><circle r="3"></circle><text x="6" y="4">${word}</text></g>`)}
+    const room = labels(W);
+    return html`<div class="scroll"><svg class="plot wordplane map" viewBox="0 0 ${W} ${H}" role="img" aria-label=${this.t("title")}>
+        ${words.map((/** @type {string} */ word, /** @type {number} */ place) => {
+          const [left, top] = [x(places[place][0]), y(places[place][1])], [dx, dy] = room(left, top, 3, word);
+          return svg`<g class="spot" transform="translate(${left} ${top})"><circle r="3"></circle><text x=${dx} y=${dy}>${word}</text></g>`;
+        })}
       </svg></div>
       <p class="num faint">${this.t("kept", { first: this.percent(shares[0]), second: this.percent(shares[1]), lost: this.percent(1 - shares[0] - shares[1]), width })}</p>
       ${lost.length ? html`<p class="faint">${this.t("lost", { words: lost.join(", ") })}</p>` : nothing}`;
