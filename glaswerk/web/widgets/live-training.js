@@ -37,7 +37,7 @@ class LiveTraining extends Figure {
     this.requestUpdate();
   }
 
-  async start() {
+  async begin() {
     const asking = (this.asking = new AbortController());
     const { data } = this;
     this.going = true;
@@ -72,7 +72,7 @@ class LiveTraining extends Figure {
     const { pieces } = this.data;
     const last = pieces.filter((/** @type {any} */ piece) => !piece.diverged).at(-1);
     const end = pieces.at(-1);
-    return html`<div class="controls"><button type="button" class="button" data-name="go" @click=${() => (this.going ? this.stop() : this.start())}>${this.t(this.going ? "stop" : !pieces.length ? "start" : this.over ? "over" : "on")}</button>
+    return html`<div class="controls"><button type="button" class="button" data-name="go" @click=${() => (this.going ? this.stop() : this.begin())}>${this.t(this.going ? "stop" : !pieces.length ? "start" : this.over ? "over" : "on")}</button>
         ${this.segments("factor", [0.1, 1, 10, 100].map((value) => ({ value, label: `× ${number(value, value < 1 ? 1 : 0)}` })), this.t("factor"))}
         ${this.segments("muon", [{ value: true, label: "Muon" }, { value: false, label: "AdamW" }], this.t("optimizer"))}</div>
       ${live ? nothing : html`<p class="faint">${this.t("recorded")}</p>`}
