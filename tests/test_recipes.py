@@ -1,0 +1,47 @@
+"""The recipes' arithmetic: what quantization_cost says of a small run, against the same computed another way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from glaswerk.home import write_json
+from glaswerk.model import Decoder, ModelConfig
+from glaswerk.model.weights import save_model
+from glaswerk.run import Run
+from glaswerk.tokenizer import train_bpe
+from recipes import quantization_cost
+
+
+def test_the_cost_of_quantization_of_a_small_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    tokenizer = train_bpe(["the dog and the fox"] * 3, 262)
+    size = tokenizer.vocabulary_size
+    model = Decoder(ModelConfig.modern(vocabulary_size=size, width=64, layers=2, heads=2, context=32)).eval()
+    for value in model.parameters():
+        torch.nn.init.normal_(value, std=0.3)
+    run = Run.create(tmp_path / "run", seed=0)
+    save_model(run.stage("base"), model, tokenizer)
+    run.finish("base", {})
+    ids = np.random.default_rng(0).integers(0, size, 100)
+    run.corpus.mkdir()
+    ids.astype("<u2").tofile(run.corpus / "val.bin")
+    write_json(run.corpus / "index.json", {"dtype": "uint16"})
+
+    found = {dtype: rest for _, dtype, *rest in quantization_cost.rows(str(tmp_path / "run"))}
+    assert list(found) == ["fp32", "bf16", "int8", "int4"]
+
+    rows = torch.tensor([tokenizer.end_id, *ids.tolist()])[:96].view(3, 32)
+    with torch.inference_mode():
+        loss = F.cross_entropy(model(rows)[:, :-1].flatten(0, 1), rows[:, 1:].flatten())
+    bytes_a_weight, perplexity, above, tokens = found["fp32"]
+    assert perplexity == pytest.approx(float(loss.exp()), rel=1e-4)
+    assert (bytes_a_weight, above, tokens) == (4.0, 0.0, 93)
+    sizes = [found[dtype][0] for dtype in found]
+    assert sizes == sorted(sizes, reverse=True) and sizes[1] == 2.0 and 1 < sizes[2] < 1.2 and 0.5 < sizes[3] < sizes[2]
+    assert all(found[dtype][2] == pytest.approx(100 * (found[dtype][1] / perplexity - 1)) for dtype in found)
+    assert abs(found["bf16"][2]) < abs(found["int4"][2]) and found["int8"][1] != perplexity
