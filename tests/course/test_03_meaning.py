@@ -54,12 +54,10 @@ def test_the_numbers_of_the_prose(demos: dict[str, demo.Demo]) -> None:
 
 
 def test_animals_move(demos: dict[str, demo.Demo]) -> None:
-    near = demos["animals"]("wolf", 3.5, 10, 2.5)  # where the dog is
-    assert near["others"][0] == {"animal": "dog", "distance": 0, "cosine": near["others"][0]["cosine"]}
+    assert demos["animals"]("wolf", 3.5, 10, 2.5)["others"][0] == ("dog", 0)  # it stands where the dog does
     far = demos["animals"]("wolf", 10, 0, 10)["others"]
-    assert [each["distance"] for each in far] == sorted(each["distance"] for each in far) and len(far) == 9
-    lion = next(each for each in far if each["animal"] == "lion")
-    assert lion["distance"] == pytest.approx(math.dist((10, 0, 10), (7, 0.5, 9.5)))
+    assert [distance for _, distance in far] == sorted(distance for _, distance in far) and len(far) == 9
+    assert dict(far)["lion"] == pytest.approx(np.linalg.norm(np.array([10, 0, 10]) - [7, 0.5, 9.5]))
 
 
 def test_what_the_prose_says_of_glove(demos: dict[str, demo.Demo], pulled: Pulled) -> None:
@@ -72,6 +70,8 @@ def test_what_the_prose_says_of_glove(demos: dict[str, demo.Demo], pulled: Pulle
     assert demos["analogy"]("glove", inputs=True)["found"][0][0] == "king"
     fair, easy = demos["score"]("glove", inputs=True)["share"], demos["score"]("glove")["share"]
     assert easy >= 0.4 and fair < easy - 0.2  # "that is half of the trick"
+    animals = demos["animals_in_texts"]("wolf")
+    assert len(animals) == 9 and list(animals.values()) == sorted(animals.values(), reverse=True)
     banks = [word for word, _ in demos["neighbours"]("glove", "bank")["found"]]
     assert {"banking", "financial"} <= set(banks) and "river" not in banks
     shares = demos["plane"]("glove", "cat dog horse paris london berlin red green blue king queen music painting")

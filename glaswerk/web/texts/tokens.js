@@ -11,7 +11,7 @@ export default {
     title: "Dein Text, wie ihn das Modell bekommt",
     look: "Jedes Kästchen ist ein Token mit seiner Nummer. Leerzeichen erscheinen als Punkt, Bytes, die für sich kein Zeichen sind, hexadezimal. Tippe etwas anderes, und es wird neu zerlegt.",
     text: "Text",
-    counts: "{characters} Zeichen, {bytes} Bytes, {tokens} Token von {vocabulary}",
+    counts: "{characters} Zeichen, {bytes} Bytes, {tokens} Tokens von {vocabulary}",
     bytes_of: "Token {id} steht für die Bytes {bytes}",
   },
 };

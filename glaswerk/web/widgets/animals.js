@@ -1,7 +1,8 @@
 // <glaswerk-animals>: ten animals on three hand-made axes; the reader places each, and compares with GloVe.
 
 import { scaleLinear } from "d3-scale";
-import { Figure, define, html, svg } from "../figure.js";
+import { Figure, define, html, nothing, svg } from "../figure.js";
+import { orMissing, why, withOrigins } from "../origins.js";
 import { labels } from "../labels.js";
 import texts from "../texts/animals.js";
 
@@ -9,26 +10,27 @@ const AXES = /** @type {const} */ (["size", "tame", "dangerous"]);
 const W = 420, H = 300, EDGE = 30;
 
 class Animals extends Figure {
-  static texts = texts;
+  static texts = withOrigins(texts);
   static needsModel = false;
   static reloads = ["animal", "size", "tame", "dangerous"];
 
   initial() { return { animal: "wolf", size: 4, tame: 1, dangerous: 7.5 }; }
 
   /** @param {AbortSignal} signal */
-  load(signal) {
+  async load(signal) {
     const { animal, size, tame, dangerous } = this.state;
-    return this.demo("animals", { animal, size, tame, dangerous }, signal);
+    const [told, texts] = await Promise.all([this.demo("animals", { animal, size, tame, dangerous }, signal), orMissing(this.demo("animals_in_texts", { animal }, signal))]);
+    return { ...told, texts };
   }
 
   body() {
-    const { placed, others } = this.data;
+    const { placed, others, texts } = this.data;
     const animal = this.state.animal;
     const x = scaleLinear([0, 10], [EDGE, W - 50]), y = scaleLinear([0, 10], [H - EDGE, 14]);
     const names = Object.keys(placed);
     const room = labels(W);
-    const byCosine = others.some((/** @type {any} */ each) => each.cosine !== null)
-      ? others.map((/** @type {any} */ each) => each.cosine).map((/** @type {number} */ cosine, _, /** @type {number[]} */ all) => 1 + all.filter((each) => each > cosine).length) : null;
+    const { missing, ...cosines } = texts;
+    const ranks = Object.keys(cosines); // nearest first
     return html`<div class="controls">
         ${this.pick(names)}${AXES.map((axis) => this.slider(axis, { label: this.t(axis), min: 0, max: 10, step: 0.5, digits: 1 }))}</div>
       <div class="two"><svg class="plot wordplane" viewBox="0 0 ${W} ${H}" role="img" aria-label=${this.t("map")}>
@@ -37,8 +39,8 @@ class Animals extends Figure {
           ${names.map((name) => { const [size, tame, dangerous] = placed[name]; const label = this.t(name), [dx, dy] = room(x(tame), y(dangerous), 3 + size, label); return svg`<g class="spot ${name === animal ? "on" : ""}" transform="translate(${x(tame)} ${y(dangerous)})"><circle r=${3 + size}></circle><text x=${dx} y=${dy}>${label}</text></g>`; })}
         </svg>
         <table class="prices"><caption class="faint">${this.t("nearest", { animal: this.t(animal) })}</caption><thead><tr><th scope="col">${this.t("animal")}</th><th scope="col" class="num">${this.t("distance")}</th><th scope="col" class="num">GloVe</th><th scope="col" class="num">${this.t("rank")}</th></tr></thead>
-          <tbody>${others.map((/** @type {any} */ each, /** @type {number} */ place) => html`<tr><th scope="row">${place + 1}. ${this.t(each.animal)}</th><td class="num">${this.n(each.distance)}</td><td class="num c-residual">${this.n(each.cosine)}</td><td class="num">${byCosine ? byCosine[place] : "–"}</td></tr>`)}</tbody></table></div>
-      ${byCosine ? "" : html`<p class="faint">${this.t("without")} <code>glaswerk pull glove</code></p>`}`;
+          <tbody>${others.map((/** @type {[string, number]} */ [other, distance], /** @type {number} */ place) => html`<tr data-animal=${other}><th scope="row">${place + 1}. ${this.t(other)}</th><td class="num">${this.n(distance)}</td><td class="num c-residual">${this.n(cosines[other])}</td><td class="num">${missing ? "–" : ranks.indexOf(other) + 1}</td></tr>`)}</tbody></table></div>
+      ${missing ? why(this, missing) : nothing}`;
   }
 
   /** Another animal comes with its own place. @param {string[]} names */

@@ -7,9 +7,9 @@ embedding table. One that is not pulled is an error that says so; nothing is fet
 
 from __future__ import annotations
 
+import math
 import re
 from functools import lru_cache
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -213,8 +213,8 @@ def analogy_open(
 
 def solved(known: WordVectors, a: str, b: str, c: str, inputs: bool) -> dict[str, Any]:
     """The five best answers."""
-    given = [cleaned([word])[0] for word in (a, b, c)]
-    return {"given": given, "of": len(known.words), "found": known.analogy(*given, 5, inputs)}
+    a, b, c = (cleaned([word])[0] for word in (a, b, c))
+    return {"given": [a, b, c], "of": len(known.words), "found": known.analogy(a, b, c, 5, inputs)}
 
 
 @demo(origin=ORIGINS)
@@ -232,11 +232,11 @@ def score_open(model: OpenedModel, inputs: bool = False) -> dict[str, Any]:
 
 def scored(known: WordVectors, inputs: bool) -> dict[str, Any]:
     """Right and asked, by kind and in all."""
-    kinds = {}
+    kinds: dict[str, dict[str, int]] = {}
     for kind, items in ANALOGIES.items():
-        asked = [item for item in items if all(word in known for word in item)]
-        right = [known.analogy(a, b, c, 1, inputs)[0][0] == d for a, b, c, d in asked]
-        kinds[kind] = {"right": sum(right), "asked": len(asked), "left_out": len(items) - len(asked)}
+        there = [item for item in items if all(word in known for word in item)]
+        hits = sum(known.analogy(a, b, c, 1, inputs)[0][0] == d for a, b, c, d in there)
+        kinds[kind] = {"right": hits, "asked": len(there), "left_out": len(items) - len(there)}
     right, asked = (sum(kind[key] for kind in kinds.values()) for key in ("right", "asked"))
     return {"kinds": kinds, "right": right, "asked": asked, "share": right / asked if asked else None}
 
@@ -273,22 +273,19 @@ def flat(known: WordVectors, words: str) -> dict[str, Any]:
 # ---------------------------------------------------------------------------------------------- animals
 @demo(animal=set(ANIMALS), size=(0, 10), tame=(0, 10), dangerous=(0, 10))
 def animals(animal: str = "wolf", size: float = 4, tame: float = 1, dangerous: float = 7.5) -> dict[str, Any]:
-    """Ten animals on three axes, one of them where the reader puts it: its distance to the others, beside GloVe's
-    cosines (null where GloVe is not pulled)."""
+    """Ten animals on three axes, one of them where the reader puts it: its distance to the others, nearest first."""
     placed = {**ANIMALS, animal: (size, tame, dangerous)}
-    here = np.array(placed[animal])
-    known = glove() if pull.is_pulled("glove") else None
-    rest = [
-        {
-            "animal": other,
-            "distance": float(np.linalg.norm(here - np.array(place))),
-            "cosine": known.cosine(animal, other) if known else None,
-        }
-        for other, place in placed.items()
-        if other != animal
-    ]
-    rest.sort(key=lambda each: each["distance"])
-    return {"animal": animal, "placed": {name: list(place) for name, place in placed.items()}, "others": rest}
+    others = [(other, math.dist(placed[animal], place)) for other, place in placed.items() if other != animal]
+    others.sort(key=lambda each: each[1])
+    return {"animal": animal, "placed": {name: list(place) for name, place in placed.items()}, "others": others}
+
+
+@demo(animal=set(ANIMALS))
+def animals_in_texts(animal: str = "wolf") -> dict[str, float]:
+    """GloVe's cosines of one of the ten animals with the others, the nearest first."""
+    known = glove()
+    cosines = {other: known.cosine(animal, other) for other in ANIMALS if other != animal}
+    return dict(sorted(cosines.items(), key=lambda each: -each[1]))
 
 
 # ---------------------------------------------------------------------------------------------- training here
@@ -319,7 +316,6 @@ def averages(sentences: list[str] = ["Dog bites man", "Man bites dog"]) -> dict[
         "words": words,
         "means": [mean[:5] for mean in means],
         "cosines": [[cosine(one, other) for other in means] for one in means],
-        "largest_difference": max(float(np.abs(one - other).max()) for one, other in pairwise([*means, means[0]])),
     }
 
 
