@@ -1,0 +1,33 @@
+/** @type {import("../figure.js").Texts} */
+export default {
+  en: {
+    title: "Counting against computing",
+    look: "Left, what followed the last tokens of your text in the corpus, counted. Right, what the model expects after all of it. With n = 3, the last two tokens are looked up and the third is counted.",
+    n: "n, tokens per n-gram",
+    own: "Counted in {corpus}, the text that this model learned from: {tokens} tokens.",
+    pulled: "Counted in {corpus}, {tokens} tokens; it is not what this model learned from.",
+    counts: "The counts",
+    after: "after",
+    nothing_before: "whatever stands before",
+    seen: "places in the corpus, {different} different followers",
+    never: "These tokens never stand side by side in the corpus. Counting has nothing to say here, not even “unlikely”.",
+    model_says: "The model",
+    after_all: "after the whole text",
+    for_first: "for its first choice",
+  },
+  de: {
+    title: "Zählen gegen Rechnen",
+    look: "Links, was im Korpus auf die letzten Tokens deines Textes folgte, gezählt. Rechts, was das Modell nach dem ganzen Text erwartet. Bei n = 3 werden die letzten zwei Tokens nachgeschlagen und das dritte gezählt.",
+    n: "n, Tokens je N-Gramm",
+    own: "Gezählt in {corpus}, dem Text, aus dem dieses Modell gelernt hat: {tokens} Tokens.",
+    pulled: "Gezählt in {corpus}, {tokens} Tokens; das ist nicht der Text, aus dem dieses Modell gelernt hat.",
+    counts: "Die Zählung",
+    after: "nach",
+    nothing_before: "egal, was davor steht",
+    seen: "Stellen im Korpus, {different} verschiedene Nachfolger",
+    never: "Diese Tokens stehen im Korpus nirgends nebeneinander. Das Zählen hat hier nichts zu sagen, nicht einmal „unwahrscheinlich“.",
+    model_says: "Das Modell",
+    after_all: "nach dem ganzen Text",
+    for_first: "für die erste Wahl",
+  },
+};

@@ -1,0 +1,31 @@
+/** @type {import("../figure.js").Texts} */
+export default {
+  en: {
+    title: "What you type and what the model reads",
+    look: "Around your question the program puts rules that you do not see in most products, and special tokens (filled) that say whose turn it is. The model gets one row of tokens and continues it.",
+    question: "Your question",
+    rules: "Rules of the operator (empty: what the model's template brings along)",
+    again_drawn: "Draw anew",
+    reads: "What the model reads:",
+    typed: "{typed} tokens are yours, {sent} arrive.",
+    writes: "What it writes behind that:",
+    nothing: "(nothing)",
+    base: "This model has no chat format: it gets the bare text and goes on with it.",
+    stopped: "After {count} tokens it wrote the token that ends a turn, and the program stopped asking.",
+    cut: "After {count} tokens the program stopped asking.",
+  },
+  de: {
+    title: "Was du tippst und was das Modell liest",
+    look: "Um deine Frage legt das Programm Regeln, die du in den meisten Produkten nicht siehst, und Sondertokens (gefüllt), die sagen, wer an der Reihe ist. Das Modell bekommt eine Reihe Tokens und setzt sie fort.",
+    question: "Deine Frage",
+    rules: "Regeln des Betreibers (leer: was die Vorlage des Modells mitbringt)",
+    again_drawn: "Neu ziehen",
+    reads: "Was das Modell liest:",
+    typed: "{typed} Tokens sind von dir, {sent} kommen an.",
+    writes: "Was es dahinter schreibt:",
+    nothing: "(nichts)",
+    base: "Dieses Modell hat kein Gesprächsformat: Es bekommt den bloßen Text und setzt ihn fort.",
+    stopped: "Nach {count} Tokens schrieb es das Token, das einen Beitrag beendet, und das Programm fragte nicht weiter.",
+    cut: "Nach {count} Tokens fragte das Programm nicht weiter.",
+  },
+};
