@@ -51,6 +51,8 @@ class Renderer:
         )
         self.parser.inline.ruler.before("link", "concept", concept_rule)
         self.parser.inline.ruler.before("link", "term", self.term_rule)
+        # what may be wider than a phone scrolls, and so takes the focus
+        self.parser.add_render_rule("table_open", lambda *_: '<table tabindex="0">\n')
         self.parser.add_render_rule("fence", lambda _, tokens, index, options, env: self.fence(tokens[index]))
 
     def page(self, text: str, chapter: str = "") -> str:
@@ -189,7 +191,7 @@ def formula(text: str, display: bool = False) -> str:
     )
     # 0{,}44 is one number
     made = re.sub(r"<mn>(\d+)</mn><mrow><mo>&#x0002C;</mo></mrow><mn>(\d+)</mn>", r"<mn>\1,\2</mn>", made)
-    return f'<div class="formula">{made}</div>\n' if display else str(made)
+    return f'<div class="formula" tabindex="0">{made}</div>\n' if display else str(made)
 
 
 # ---------------------------------------------------------------------------------------------- source

@@ -11,7 +11,9 @@ import { html, nothing, number } from "./figure.js";
  *   shade: cells are shares, the larger the darker */
 export function matrix(values, how) {
   const { rows = [], columns = [], digits = 2, edit } = how;
-  return html`<div class="scroll"><table class="matrix ${how.concept ? `of-${how.concept}` : ""}"><caption>${how.label}</caption>
+  // a wide table scrolls on a phone; without a field in it, it must take the focus itself
+  const focus = !edit && columns.length > 4 ? 0 : nothing;
+  return html`<div class="scroll" tabindex=${focus}><table class="matrix ${how.concept ? `of-${how.concept}` : ""}"><caption>${how.label}</caption>
     ${columns.length ? html`<thead><tr>${rows.length ? html`<td></td>` : nothing}${columns.map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>` : nothing}
     <tbody>${values.map((row, at) => html`<tr class=${at === how.row ? "on" : ""}>${rows.length ? html`<th scope="row">${rows[at]}</th>` : nothing}
       ${row.map((value, place) => html`<td .style=${how.shade ? `--share: ${value}` : ""} class=${how.shade ? "shade" : ""}>${edit

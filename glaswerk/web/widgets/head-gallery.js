@@ -50,9 +50,8 @@ class HeadGallery extends Figure {
         ${this.segments("kind", [...KINDS, "layer"].map((value) => ({ value, label: this.t(value) })), this.t("order"))}
         ${kind === "layer" ? this.numbers("layer", model.layers, this.t("layer")) : ""}</div>
       <p>${this.t("counted", { count: all.length, ...counts, other: all.length - KINDS.reduce((sum, each) => sum + counts[each], 0) })}</p>
-      <div class="head-maps">${shown.map((/** @type {any} */ each) => html`<button type="button" aria-pressed=${String(each === open)} @click=${() => this.set({ open: `${each.layer}.${each.head}` })}
-          aria-label=${this.t("one", { layer: each.layer, head: each.head })}><canvas width="72" height="72" aria-hidden="true"></canvas>
-          <span>${each.layer}.${each.head}${kind === "layer" ? "" : html` <b class="c-weight">${this.percent(each[kind], 0)}</b>`}</span></button>`)}</div>
+      <div class="head-maps">${shown.map((/** @type {any} */ each) => html`<button type="button" aria-pressed=${String(each === open)} @click=${() => this.set({ open: `${each.layer}.${each.head}` })}><canvas width="72" height="72" aria-hidden="true"></canvas>
+          <span><span class="visually-hidden">${this.t("one", { layer: each.layer, head: each.head })}: </span>${each.layer}.${each.head}${kind === "layer" ? "" : html` <b class="c-weight">${this.percent(each[kind], 0)}</b>`}</span></button>`)}</div>
       <div class="two"><glaswerk-heat .values=${open.map} .rows=${size} .columns=${size} .rowLabels=${labels} .columnLabels=${labels} .most=${1}
           .hidden_=${(/** @type {number} */ r, /** @type {number} */ c) => c > r} label=${this.t("one", { layer: open.layer, head: open.head })}></glaswerk-heat>
         <div class="reading"><p><b>${this.t("one", { layer: open.layer, head: open.head })}</b></p>
