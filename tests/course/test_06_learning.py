@@ -185,7 +185,9 @@ def test_the_lesson_trains_piece_by_piece_and_waits(short: ModuleType) -> None:
     first = short.lesson("en", 1.0, True, 0)
     assert first["step"] == 0 and first["learned"] == pytest.approx(math.log(first["vocabulary"]), rel=0.15)
     lesson = short._current
-    time.sleep(1.5)
+    with lesson.changed:
+        assert lesson.changed.wait_for(lambda: len(lesson.pieces) == 2, 60)
+    time.sleep(0.5)
     assert len(lesson.pieces) == 2 and not lesson.over, "one piece ahead, and no further"
     last = short.lesson("en", 1.0, True, 2)
     assert last["step"] == 8 and last["learned"] < first["learned"] and last["sample"]
