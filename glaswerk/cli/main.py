@@ -15,6 +15,7 @@ VERBS = {
     "run": "the main job: raw text -> tokenizer -> base model -> assistant -> answers",
     "lab": "the course and the open model, in the browser",
     "study": "the quiz cards that are due today: questions come back before you forget",
+    "exercise": "a chapter's exercises; checks what you programmed",
     "chat": "talk to a model in the terminal",
     "generate": "continue a prompt",
     "trace": "follow a prompt through the model: every value, every head, and where it comes from",

@@ -30,7 +30,7 @@ def run(
     ] = False,
     seed: Annotated[int, typer.Option(help="Decides weights, order and split.")] = 0,
     open_: Annotated[
-        bool | None, typer.Option("--open/--no-open", help="Chat at the end.", show_default="in a terminal")
+        bool | None, typer.Option("--open/--no-open", help="Open the lab at the end.", show_default="in a terminal")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
 ) -> None:
@@ -44,6 +44,9 @@ def run(
     progress = TerminalProgress()
     sources = list(text or [DEFAULT_CORPUS])
     folder = out or default_out(sources)
+    by_hand = sys.stdin.isatty() and sys.stdout.isatty() and not os.environ.get("CI")
+    if by_hand and not json:
+        progress.note(f"watch it learn: glaswerk lab {folder}, in a second terminal")
     with kept_on_interrupt(progress, f"the same command goes on with {folder}"):
         report = run_pipeline(
             sources, minutes=minutes, out=folder, shape=shape, chats=chat or (), questions=ask or (), strict=strict,
@@ -56,16 +59,14 @@ def run(
     show_stages(screen, report)
     show_answers(screen, report["answers"])
     screen.print(
-        f"\n{report['seconds']:.0f} s in all. The model is in [bold]{folder}/sft[/bold]; talk to it: "
-        f"[bold]glaswerk chat {folder}[/bold]",
+        f"\n{report['seconds']:.0f} s in all. The model is in [bold]{folder}/sft[/bold]; look inside: "
+        f"[bold]glaswerk lab {folder}[/bold], talk to it: [bold]glaswerk chat {folder}[/bold]",
         soft_wrap=True,
     )
-    by_hand = sys.stdin.isatty() and sys.stdout.isatty() and not os.environ.get("CI")
     if open_ or (open_ is None and by_hand):
-        from glaswerk.cli.chat import chat_loop
-        from glaswerk.opened import load
+        from glaswerk.cli.lab import offer
 
-        chat_loop(load(str(folder)), screen)
+        offer(folder, screen)
 
 
 def show_stages(screen: Any, report: dict[str, Any]) -> None:

@@ -77,7 +77,7 @@ def create_app(holder: Holder) -> FastAPI:
 
     @app.get("/api/events")
     async def run_events() -> StreamingResponse:
-        return StreamingResponse(events.stream(holder.runs, lambda: stopping), media_type="text/event-stream")
+        return StreamingResponse(events.stream(holder.training, lambda: stopping), media_type="text/event-stream")
 
     app.include_router(review.router)
 

@@ -12,15 +12,8 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-from glaswerk.serve.holder import newest_first
-
 #: seconds between two looks at the file
 PAUSE = 0.5
-
-
-def latest_run(runs: Path) -> Path | None:
-    """The run that was written to last."""
-    return next(iter(newest_first(runs)), None)
 
 
 def read_from(path: Path, offset: int) -> tuple[list[dict[str, Any]], int]:
@@ -42,11 +35,12 @@ def read_from(path: Path, offset: int) -> tuple[list[dict[str, Any]], int]:
     return events, offset + end
 
 
-async def stream(runs: Path, stopped: Callable[[], bool]) -> AsyncIterator[str]:
-    """Server-sent events: ``data:`` lines of ``{"run", "events"}``; comments in between keep the line open."""
+async def stream(watched: Callable[[], Path | None], stopped: Callable[[], bool]) -> AsyncIterator[str]:
+    """The events of the run that ``watched`` names now, as server-sent events: ``data:`` lines of ``{"run",
+    "events"}``; comments in between keep the line open."""
     run, offset, waited = None, 0, 0.0
     while not stopped():
-        newest = await asyncio.to_thread(latest_run, runs)
+        newest = await asyncio.to_thread(watched)
         if newest is not None:
             file = newest / "events.jsonl"
             size = file.stat().st_size if file.is_file() else 0

@@ -35,6 +35,8 @@ class Holder:
         self.busy = threading.RLock()
         self._changing = threading.Lock()
         self._asked = model
+        #: the run that was asked for by its folder: its training is shown, and its furthest stage is open
+        self.watched = run_named(model)
         self._traces: OrderedDict[tuple[int, ...], Trace] = OrderedDict()
         #: models opened beside it for comparing, by name; ``beside.py`` looks after them
         self.others: OrderedDict[str, Holder] = OrderedDict()
@@ -43,8 +45,8 @@ class Holder:
     def start(self) -> None:
         """Begin to load what was asked for, or the best there is; returns at once."""
         name = self._asked or best_model(self.runs)
-        if name is None:
-            return
+        if name is None or (self.watched is not None and furthest(self.watched) is None):
+            return  # look_again() opens the run once a stage of it is finished
         with self._changing:
             if self.state == "loading":
                 return
@@ -52,9 +54,17 @@ class Holder:
         threading.Thread(target=self._load, args=(name,), name="glaswerk-load", daemon=True).start()
 
     def look_again(self) -> None:
-        """Where nothing was there to open: a run may have finished a stage meanwhile."""
+        """A run may have finished a stage meanwhile: its first, or one further than the one that is open."""
         if self.state == "none":
             self.start()
+        elif self.state == "ready" and self.opened is not None and (self._asked is None or self.watched is not None):
+            origin = self.opened.origin
+            if origin.run is not None and furthest(origin.run) not in (origin.stage, None):
+                self.start()
+
+    def training(self) -> Path | None:
+        """The run whose training is shown: the one asked for, else the one written to last."""
+        return self.watched or next(iter(newest_first(self.runs)), None)
 
     def load(self, name: str) -> None:
         """Open a model now, in this thread. Raises :class:`GlaswerkError` where that fails."""
@@ -111,14 +121,27 @@ class Holder:
 def best_model(runs: Path) -> str | None:
     """What is opened where nobody named a model: the newest run with a finished stage, else ``smollm2`` if pulled."""
     for path in newest_first(runs):
-        try:
-            Run(path).latest_stage()
-        except GlaswerkError:
-            continue
-        return str(path)
+        if furthest(path) is not None:
+            return str(path)
     from glaswerk import pull
 
     return "smollm2" if "smollm2" in pull.REGISTRY and pull.is_pulled("smollm2") else None
+
+
+def run_named(model: str | None) -> Path | None:
+    """The run's folder that MODEL names, if it names one."""
+    if model is None or model.startswith("hf:"):
+        return None
+    places = [Path(model), Path("runs") / model]
+    return next((place for place in places if Run.is_run(place)), None)
+
+
+def furthest(run: Path) -> str | None:
+    """The furthest finished stage of a run; None: there is none yet, or the folder is damaged."""
+    try:
+        return Run(run).latest_stage()
+    except GlaswerkError:
+        return None
 
 
 def newest_first(runs: Path) -> list[Path]:
