@@ -169,7 +169,7 @@ def check_numbers(page: Any, station: str, traced: Traced, language: str) -> int
 def check_products(page: Any, station: str, language: str) -> None:
     """What is added up in a station gives its result."""
     tables = page.eval_on_selector_all(
-        f"[data-station='{station}'] table.made.dot",
+        f"[data-station='{station}'] table.made.sum-of",
         "all => all.map(each => [[...each.querySelectorAll('[data-part]')].map(part => part.dataset.part),"
         " each.querySelector('[data-divide]')?.dataset.divide ?? '1', each.querySelector('.result .n').textContent])",
     )
@@ -293,6 +293,22 @@ def test_odd_prompts(chromium: Any, lab: str, prompt: str, wrong: str) -> None:
             )
         assert page.locator(".byte").count() == sum(len(character.encode()) for character in prompt[:48])
         assert not said
+    page.close()
+
+
+def test_a_lab_that_does_not_answer_is_said_and_not_asked_on_and_on(chromium: Any, lab: str) -> None:
+    page = open_page(chromium, lab, "de/life/", [])
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.route("**/api/**", lambda route: route.abort())
+    page.locator("[data-station='neurons']").scroll_into_view_if_needed()
+    page.wait_for_selector("[data-station='neurons'] .figure-state.error")
+    before = sum("/api/" in url for url in asked)
+    page.wait_for_timeout(500)
+    assert sum("/api/" in url for url in asked) == before < 10
+    page.unroute("**/api/**")
+    page.evaluate("document.dispatchEvent(new Event('glaswerk-back'))")
+    page.wait_for_selector("[data-station='neurons'] td button[data-step]")
     page.close()
 
 

@@ -58,7 +58,7 @@ export const after = [
     id: "layers", part: "after", colour: "c-residual", steps: () => [],
     body: (life) => {
       const stack = life.stack();
-      if (!stack) return life.waiting();
+      if (!stack || stack.error) return life.waiting(stack);
       const most = Math.max(...stack.layers.map((/** @type {any} */ layer) => layer.residual[life.place]));
       const adds = Math.max(...stack.layers.flatMap((/** @type {any} */ layer) => [layer.attention[life.place], layer.mlp[life.place]]));
       return html`<div class="scroll"><table class="layers"><thead><tr><th>${life.t("layer")}</th><th>${life.t("attention_added")}</th><th>${life.t("mlp_added")}</th><th>${life.t("stream_length")}</th><th colspan="2">${life.t("would_say")}</th></tr></thead>
@@ -78,7 +78,7 @@ export const after = [
     id: "logits", part: "after", colour: "c-logit", logits: true, steps: () => ["norm"],
     body: (life, t) => {
       const next = life.next();
-      if (!next) return life.waiting();
+      if (!next || next.error) return life.waiting(next);
       const last = life.labels.length - 1;
       const top = next.top.slice(0, CANDIDATES);
       const chosen = next.top.find((/** @type {any} */ one) => one.id === life.state.candidate) ?? top[0];
@@ -96,7 +96,7 @@ export const after = [
     id: "draw", part: "after", colour: "c-logit", logits: true, steps: () => [],
     body: (life) => {
       const next = life.next();
-      if (!next) return life.waiting();
+      if (!next || next.error) return life.waiting(next);
       const { temperature, top_k, top_p } = life.state;
       const shares = distribution(next.logits, next.order, /** @type {any} */ ({ temperature, top_k, top_p, min_p: 0 }));
       const top = next.top.slice(0, CANDIDATES);
@@ -115,6 +115,7 @@ export const after = [
           <td class="n c-logit" data-share=${place}>${shares[place] ? life.percent(shares[place]) : "–"}</td></tr>`)}</tbody></table>
         <p class="num faint">${life.t("kept", { kept: life.n(kept, 0), vocabulary: life.n(shares.length, 0) })}</p>
         <div class="actions"><button type="button" class="button draw" ?disabled=${life.drawing} @click=${() => life.draw()}>${life.t("draw")}</button>
+        ${life.answers.get("draw")?.error ? html`<span role="alert">${life.answers.get("draw").error}</span>` : nothing}
         ${drawn ? html`<span class="drawn">${life.t("drawn")} <span class="chip"><bdi>${drawn.token}</bdi></span> ${life.t("model_gave", { probability: life.percent(drawn.probability) })}</span>
           <button type="button" class="button append" @click=${() => life.goOn()}>${life.t("append")}</button>${drawn.end ? html`<span class="faint">${life.t("is_end")}</span>` : nothing}` : nothing}</div>`;
     },

@@ -33,7 +33,7 @@ export function dot(life, of) {
   const shown = order.slice(0, of.all ? 12 : SHOWN);
   const rest = sum - shown.reduce((total, i) => total + products[i], 0);
   return html`${of.count > 2 ? bars(products) : nothing}
-    <table class="made dot"><tbody>${shown.map((i) => {
+    <table class="made sum-of"><tbody>${shown.map((i) => {
       const { left, right, label } = of.show(i);
       return html`<tr><th scope="row">${label ?? i}</th><td>${left}</td><td class="op">·</td><td>${right}</td><td class="op">=</td><td class="n" data-part=${products[i]}>${short(products[i])}</td></tr>`;
     })}
@@ -117,7 +117,7 @@ export function share(life, scores, weights, head, row, column) {
   const shown = order.slice(0, 6);
   if (!shown.includes(column)) shown[shown.length - 1] = column;
   return html`<p class="faint">${life.t("share_of", { largest: short(largest) })}</p>
-    <table class="made"><thead><tr><th></th><th>${life.t("score")}</th><th>e^(…)</th><th>${life.t("share")}</th></tr></thead><tbody>
+    <table class="made"><thead><tr><td></td><th>${life.t("score")}</th><th>e^(…)</th><th>${life.t("share")}</th></tr></thead><tbody>
     ${shown.map((s) => html`<tr class=${s === column ? "on" : ""}><th scope="row"><bdi>${life.label(s)}</bdi></th><td>${traced(scores, [0, head, row, s])}</td><td class="n">${short(powers[s])}</td>
       <td>${traced(weights, [0, head, row, s], "c-weight")}</td></tr>`)}
     ${list.length > shown.length ? html`<tr class="faint"><td colspan="4">${life.t("more_tokens", { count: list.length - shown.length })}</td></tr>` : nothing}

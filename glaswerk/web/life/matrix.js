@@ -19,7 +19,7 @@ export class Matrix extends LitElement {
     labels: { attribute: false },
     columnLabels: { attribute: false },
     step: { type: String },
-    before: { type: String },
+    leading: { type: String },
     kind: { type: String },
     hue: { type: String },
     most: { type: Number },
@@ -42,7 +42,7 @@ export class Matrix extends LitElement {
     this.columnLabels = null;
     /** the step's name in the trace, and the index before row and column ("0,3") */
     this.step = "";
-    this.before = "0";
+    this.leading = "0";
     /** @type {"signed"|"weight"} */
     this.kind = "signed";
     this.hue = "--weight";
@@ -56,6 +56,13 @@ export class Matrix extends LitElement {
     /** what it shows, for a screen reader */
     this.name = "";
     this.width = 0;
+    /** what the picture was painted from @type {Float32Array|null} */
+    this.painted = null;
+    this.paintedKey = "";
+    /** @type {HTMLCanvasElement|null} */
+    this.picture = null;
+    /** whether the chosen cell takes the keyboard's focus after drawing */
+    this.focusing = false;
     this.observer = new ResizeObserver(([entry]) => { if (Math.abs(entry.contentRect.width - this.width) > 1) this.width = entry.contentRect.width; });
     this.repaint = () => this.requestUpdate();
   }
@@ -80,7 +87,7 @@ export class Matrix extends LitElement {
   }
 
   /** Rows and columns that stand as numbers: around the chosen cell. */
-  get part() {
+  get section() {
     const fit = Math.max(2, Math.floor((this.width - LABEL) / CELL));
     const along = (/** @type {number} */ size, /** @type {number} */ room, /** @type {number} */ at) => {
       const count = Math.min(size, room);
@@ -92,7 +99,7 @@ export class Matrix extends LitElement {
 
   render() {
     if (!this.width || !this.rows) return nothing;
-    const { rows, columns } = this.part;
+    const { rows, columns } = this.section;
     const full = this.full;
     const digits = tableDigits(full);
     const whole = columns.length < this.columns || rows.length < this.rows;
@@ -111,7 +118,7 @@ export class Matrix extends LitElement {
     const hue = this.kind === "weight" ? this.hue : value < 0 ? "--minus" : "--plus";
     const on = r === this.row && c === this.column;
     return html`<td class=${on ? "on" : ""} .style=${`background: color-mix(in srgb, var(${hue}) ${share}%, var(--paper))`}
-      ><button type="button" tabindex=${on ? 0 : -1} data-row=${r} data-column=${c} data-step=${this.step} data-index="${this.before},${r},${c}"
+      ><button type="button" tabindex=${on ? 0 : -1} data-row=${r} data-column=${c} data-step=${this.step} data-index="${this.leading},${r},${c}"
       @mouseenter=${() => this.tell(r, c, false)} @click=${() => this.tell(r, c, true)}>${number(value, digits)}</button></td>`;
   }
 
@@ -149,7 +156,7 @@ export class Matrix extends LitElement {
     const high = Math.max(3, Math.min(12, Math.floor(110 / this.rows)));
     const width = Math.floor(this.width * ratio), height = high * this.rows;
     canvas.style.height = `${height}px`;
-    const key = `${this.step} ${this.before} ${this.width} ${document.documentElement.dataset.theme} ${matchMedia("(prefers-color-scheme: dark)").matches}`;
+    const key = `${this.step} ${this.leading} ${this.width} ${document.documentElement.dataset.theme} ${matchMedia("(prefers-color-scheme: dark)").matches}`;
     const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
     if (this.painted !== this.values || this.paintedKey !== key) {
       this.painted = this.values;
@@ -160,7 +167,7 @@ export class Matrix extends LitElement {
     canvas.height = height;
     context.imageSmoothingEnabled = false;
     if (this.picture) context.drawImage(this.picture, 0, 0, width, height);
-    const { rows, columns } = this.part;
+    const { rows, columns } = this.section;
     context.strokeStyle = css(resolved(this, "--ink"));
     context.lineWidth = 1.5;
     const x = (columns[0] / this.columns) * width, y = rows[0] * high;

@@ -33,7 +33,7 @@ export function matrix(life, key, of, how) {
   return html`<div class="matrix-block">
     ${how.title ? html`<p class="matrix-title ${how.colour ?? ""}">${how.title} <span class="faint">${life.n(rows, 0)} × ${life.n(columns, 0)}</span></p>` : nothing}
     <glaswerk-matrix .values=${plane(of, ...how.before)} .rows=${rows} .columns=${columns} .labels=${life.labels} .columnLabels=${how.names ?? null}
-      .step=${of.name} .before=${how.before.join(",")} .kind=${how.kind ?? "signed"} .hue=${how.hue ?? "--weight"} .most=${how.most ?? 0}
+      .step=${of.name} .leading=${how.before.join(",")} .kind=${how.kind ?? "signed"} .hue=${how.hue ?? "--weight"} .most=${how.most ?? 0}
       .row=${row} .column=${at} .future=${how.future ?? ""} .name=${life.t("matrix_name", { step: of.name })}
       @cell=${(/** @type {CustomEvent} */ event) => life.point(key, event.detail)}></glaswerk-matrix>
     ${how.made ? html`<div class="made-of"><p class="made-title">${life.t("made_title", { column: how.names ? how.names[at] : at, token: life.labels[row] })} ${result}</p>${how.made(row, at, result)}</div>` : nothing}

@@ -3,7 +3,7 @@
 export default {
   en: {
     title: "The life of a prompt, in the open model",
-    look: "On the left the whole model, seen from the side: every pane is a layer, every ray a token. On the right its stations, in the order in which they are computed. Point at a number to see what it is made of; a click follows its token through all stations.",
+    look: "The panes are the whole model, seen from the side: every pane is a layer, every ray a token. The stations follow in the order in which they are computed. Point at a number to see what it is made of; a click follows its token through all stations.",
     follow: "Token to follow",
     station: "Station",
     back: "One station back",
@@ -130,7 +130,7 @@ export default {
   },
   de: {
     title: "Das Leben eines Prompts, im offenen Modell",
-    look: "Links das ganze Modell, von der Seite gesehen: Jede Scheibe ist eine Schicht, jeder Strahl ein Token. Rechts seine Stationen, in der Reihenfolge, in der gerechnet wird. Zeig auf eine Zahl, dann siehst du, woraus sie entstand; ein Klick folgt ihrem Token durch alle Stationen.",
+    look: "Die Scheiben sind das ganze Modell, von der Seite gesehen: Jede ist eine Schicht, jeder Strahl ein Token. Die Stationen folgen in der Reihenfolge, in der gerechnet wird. Zeig auf eine Zahl, dann siehst du, woraus sie entstand; ein Klick folgt ihrem Token durch alle Stationen.",
     follow: "Token, dem du folgst",
     station: "Station",
     back: "Eine Station zurück",
@@ -224,7 +224,7 @@ export default {
     qkv_title: "Query, Key, Value",
     qkv_text: "Drei gelernte Matrizen machen für Kopf {head} drei Vektoren aus je {head_width} Zahlen: Die Query fragt, der Key passt zu ihr oder nicht, der Value ist, was weitergegeben wird. Jede Zahl ist ein Skalarprodukt.",
     turn_title: "Nach der Stelle gedreht",
-    turn_text: "Je zwei Zahlen in Query und Key sind ein Zeiger auf einer Uhr. Die Zeiger drehen sich mit der Stelle des Tokens, die ersten Paare schnell, die letzten kaum. so hängt ein Score davon ab, wie weit zwei Tokens auseinanderstehen. Die Uhren zeigen die Winkel von {token}.",
+    turn_text: "Je zwei Zahlen in Query und Key sind ein Zeiger auf einer Uhr. Die Zeiger drehen sich mit der Stelle des Tokens, die ersten Paare schnell, die letzten kaum. So hängt ein Score davon ab, wie weit zwei Tokens auseinanderstehen. Die Uhren zeigen die Winkel von {token}.",
     scores_title: "Scores",
     scores_text: "Jede Query mal jedem Key, geteilt durch die Wurzel von {head_width}: Wie gut passt jedes Token (Zeile) zu jedem anderen (Spalte)?",
     mask_title: "Maske",

@@ -17,18 +17,22 @@ class Compare extends Figure {
   /** @param {AbortSignal} signal */
   async load(signal) {
     const { models, open } = await askOnce("models", {});
-    const other = models.includes(this.state.with) ? this.state.with : models[0];
+    // another stage of the same run is small and near; any other model is opened only when it is asked for
+    const near = models.find((/** @type {string} */ name) => open.includes("/") && name.split("/")[0] === open.split("/")[0]);
+    const other = models.includes(this.state.with) ? this.state.with : near;
     if (!other) return { models, model: open, none: true };
     return { models, other, model: open, ...(await ask("compare", { prompt: this.state.prompt, with: other }, signal)) };
   }
 
   body() {
     const { models, none, other, places, layers, first, second, same_tokens } = this.data;
-    if (none) return html`<p>${this.t("none")}</p>`;
+    const controls = html`<div class="controls">${this.promptField()}
+        ${models.length ? html`<label class="control">${this.t("other")}<select data-key="with" @change=${(/** @type {any} */ event) => this.set({ with: event.target.value })}>
+          ${other ? nothing : html`<option value="" selected>${this.t("choose")}</option>`}
+          ${models.map((/** @type {string} */ name) => html`<option value=${name} ?selected=${name === other}>${name}</option>`)}</select></label>` : nothing}</div>`;
+    if (none) return models.length ? controls : html`<p>${this.t("none")}</p>`;
     const labels = first.tokens.map((/** @type {any} */ token) => token.text);
-    return html`<div class="controls">${this.promptField()}
-        <label class="control">${this.t("other")}<select data-key="with" @change=${(/** @type {any} */ event) => this.set({ with: event.target.value })}>
-          ${models.map((/** @type {string} */ name) => html`<option ?selected=${name === other}>${name}</option>`)}</select></label></div>
+    return html`${controls}
       ${same_tokens ? this.places(places, labels) : html`<p>${this.t("other_tokens")}</p>${[first, second].map((side) => html`<p class="faint">${this.t("tokens_of", { name: side.name, count: side.tokens.length })}</p>
         <ul class="chips">${side.tokens.map((/** @type {any} */ token) => html`<li><span class="chip"><bdi>${token.text}</bdi></span></li>`)}</ul>`)}${this.ends()}`}
       ${this.written(first, second)}

@@ -43,6 +43,11 @@ export class Life extends Figure {
     this.target = "";
     this.free = () => { this.target = ""; };
     this.letGo = 0;
+    /** the lab is back: what failed is asked for again */
+    this.retry = () => {
+      for (const [key, told] of this.answers) if (told?.error) this.answers.delete(key);
+      this.requestUpdate();
+    };
     this.fetching = "";
     /** @type {IntersectionObserver|undefined} */
     this.sight = undefined;
@@ -52,6 +57,7 @@ export class Life extends Figure {
 
   connectedCallback() {
     super.connectedCallback();
+    document.addEventListener("glaswerk-back", this.retry);
     for (const move of MOVES) addEventListener(move, this.free, { passive: true, capture: true });
   }
 
@@ -92,7 +98,11 @@ export class Life extends Figure {
   short(value) { return short(value); }
   /** @param {any} packed */
   unpack(packed) { return unpack(packed); }
-  waiting() { return html`<p class="figure-state"><span class="waiting" aria-hidden="true"></span><span>${this.t("computing")}</span></p>`; }
+  /** @param {{error?: string}} [told] what came instead */
+  waiting(told) {
+    if (told?.error) return html`<p class="figure-state error">${told.error}</p>`;
+    return html`<p class="figure-state"><span class="waiting" aria-hidden="true"></span><span>${this.t("computing")}</span></p>`;
+  }
 
   /** The chosen cell of a matrix: under the pointer, else the chosen column in the followed token's row.
    * @param {string} key @param {number} columns @param {number} start */
@@ -119,12 +129,17 @@ export class Life extends Figure {
     if (this.answers.has(key)) return this.answers.get(key);
     this.answers.set(key, undefined);
     const answers = this.answers, data = this.data;
-    question().catch((error) => ({ error: error.message === "not-exported" ? this.t("not-exported") : error.message })).then((told) => {
+    question().catch((error) => ({ error: this.told_(error) })).then((told) => {
       if (data !== this.data) return;
       answers.set(key, told);
       this.requestUpdate();
     });
     return undefined;
+  }
+  /** An error in words. @param {unknown} error */
+  told_(error) {
+    const message = error instanceof Error ? error.message : String(error);
+    return message === "stopped" ? `${this.t("stopped")} glaswerk lab; ${this.t("stopped_end")}` : this.t(message);
   }
   /** @param {string} key */
   known(key) { const found = this.answers.get(key); return found && !found.error ? found : undefined; }
@@ -134,8 +149,8 @@ export class Life extends Figure {
   stack() {
     const key = `stack ${this.place}`;
     const found = this.answer(key, () => askOnce("stack", { ...this.asked, place: this.place }));
-    if (found) this.answers.set("stack", found);
-    return found?.error ? undefined : found ?? this.known("stack");
+    if (found && !found.error) this.answers.set("stack", found);
+    return found ?? this.known("stack");
   }
   next() {
     const found = this.answer("next", async () => {
@@ -143,7 +158,7 @@ export class Life extends Figure {
       const logits = /** @type {Float32Array} */ (unpack(told.logits));
       return { ...told, logits, order: ordered(logits) };
     });
-    return found?.error ? undefined : found;
+    return found;
   }
 
   // ------------------------------------------------------------ going on
@@ -155,7 +170,7 @@ export class Life extends Figure {
       this.set({ seed: seed + 1 });
       this.announce(`${this.t("drawn")} ${this.drawnToken.token}`);
     } catch (error) {
-      this.announce(String(error));
+      this.answers.set("draw", { error: this.told_(error) });
     } finally {
       this.drawing = false;
       this.requestUpdate();
@@ -208,8 +223,8 @@ export class Life extends Figure {
         <div class="way-stack">${panes(this)}</div>
         <div class="way-stations">
           <div class="way-bar"><button type="button" class="button quiet" ?disabled=${at === 0} @click=${() => this.goTo(stations[at - 1].id)} aria-label=${this.t("back")}>↑</button>
-            <label class="way-slider"><span class="way-now"><b>${at + 1}/${stations.length}</b> ${this.t(`${stations[at].id}_title`)}</span>
-            <input type="range" min="0" max=${stations.length - 1} step="1" .value=${String(at)} aria-label=${this.t("station")} aria-valuetext=${this.t(`${stations[at].id}_title`)}
+            <label class="way-slider"><span class="way-now"><b>${at + 1}/${stations.length}</b> ${this.name(stations[at])}</span>
+            <input type="range" min="0" max=${stations.length - 1} step="1" .value=${String(at)} aria-label=${this.t("station")} aria-valuetext=${this.name(stations[at])}
               @input=${(/** @type {any} */ event) => this.goTo(stations[Number(event.target.value)].id)}></label>
             <button type="button" class="button quiet" ?disabled=${at === stations.length - 1} @click=${() => this.goTo(stations[at + 1].id)} aria-label=${this.t("on")}>↓</button></div>
           ${stations.map((station, place) => this.one(station, stations[place - 1]))}
@@ -227,14 +242,17 @@ export class Life extends Figure {
     const shown = there && (!station.logits || this.near.has(station.id) || this.known("next"));
     const last = steps.at(-1);
     const step = last ? this.told.steps.find((one) => one.name === last) : undefined;
-    return html`${station.part !== previous?.part ? html`<h3 class="way-part">${this.t(`part_${station.part}`, { layer: this.layer, head: this.head, layers: this.config.layers })}</h3>` : nothing}
-      <section class="station" data-station=${station.id} aria-label=${this.t(`${station.id}_title`)}>
-        <h4 class=${station.colour}>${this.t(`${station.id}_title`)}</h4>
+    return html`${station.part !== previous?.part ? html`<h2 class="way-part">${this.t(`part_${station.part}`, { layer: this.layer, head: this.head, layers: this.config.layers })}</h2>` : nothing}
+      <section class="station" data-station=${station.id} aria-label=${this.name(station)}>
+        <h3 class=${station.colour}>${this.name(station)}</h3>
         <p class="station-text">${this.t(this.variant(station.id), { layer: this.layer, head: this.head, layers: this.config.layers, heads: this.config.heads, width: this.config.width, head_width: this.config.head_width, neurons: this.n(this.config.mlp_width, 0), token: this.labels[this.place] })}</p>
         ${shown ? station.body(this, Object.fromEntries(this.tensors)) : wrong ? html`<p class="figure-state error">${wrong}</p>` : this.waiting()}
         ${step ? html`<p class="station-source"><code>${step.name}</code> <span class="num">[${step.shape.join(", ")}]</span> · ${this.t("computed_at")} <code>${step.source}</code></p>` : nothing}
       </section>`;
   }
+
+  /** @param {Station} station */
+  name(station) { return this.t(`${station.id}_title`, { layers: this.config.layers }); }
 
   /** A station's text may differ with the model's shape. @param {string} id */
   variant(id) {
@@ -257,7 +275,7 @@ export class Life extends Figure {
 
   drawn() {
     this.watch();
-    if (this.wanted.size) this.fetch([...this.wanted]);
+    if (this.wanted.size && !this.answers.get("values")?.error) this.fetch([...this.wanted]);
     this.paintGallery();
     if (this.data.first && !this.state.only) {
       this.data.first = false;
@@ -277,7 +295,7 @@ export class Life extends Figure {
       if (data !== this.data) return;
       for (const [name, tensor] of Object.entries(found)) this.tensors.set(name, tensor);
     } catch (error) {
-      if (data === this.data) this.answers.set("values", { error: /** @type {Error} */ (error).message });
+      if (data === this.data) this.answers.set("values", { error: this.told_(error) });
     } finally {
       if (this.fetching === key) this.fetching = "";
       this.requestUpdate();
@@ -307,6 +325,7 @@ export class Life extends Figure {
   }
   disconnectedCallback() {
     super.disconnectedCallback();
+    document.removeEventListener("glaswerk-back", this.retry);
     for (const move of MOVES) removeEventListener(move, this.free, { capture: true });
     this.sight?.disconnect();
     this.reading?.disconnect();
