@@ -114,6 +114,7 @@ def test_letters_and_digits(demos: dict[str, demo.Demo]) -> None:
     model.reset_parameters(torch.Generator().manual_seed(1))
     for parameter in model.parameters():
         parameter.data.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)))
+    model.eval()
     opened = OpenedModel(model, tokenizer, Origin(Path("small")), SimpleNamespace(ends=frozenset()))  # type: ignore[arg-type]
     found = demos["letters"](opened, "strawberry", "R")
     assert found["count"] == 3 == sum(token["count"] for token in found["tokens"])

@@ -37,6 +37,7 @@ def model() -> OpenedModel:
     for parameter in decoder.parameters():
         parameter.data.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)))
     speech = SimpleNamespace(ends=frozenset())
+    decoder.eval()
     return OpenedModel(decoder, tokenizer, Origin(Path("small")), speech)  # type: ignore[arg-type]
 
 
