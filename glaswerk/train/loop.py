@@ -16,6 +16,7 @@ from torch import Tensor
 from glaswerk.errors import GlaswerkError
 from glaswerk.model.decoder import Decoder
 from glaswerk.progress import Progress
+from glaswerk.runtime import keep_memory
 from glaswerk.train.checkpoint import Checkpoints
 from glaswerk.train.gradient import GradientStep
 from glaswerk.train.interrupt import Interrupt
@@ -57,6 +58,7 @@ def train(
     """
     show = progress or Progress()
     model.train()
+    keep_memory()
     model.compute_dtype = torch.bfloat16 if plan.dtype == "bf16" else None
     optimizer = MuonAdamW(
         model.named_parameters(),

@@ -12,6 +12,8 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from glaswerk.home import replacing, subfolder
 FOLDER = Path(__file__).parent
 SOURCES = ("small.cpp", "linear.cpp", "attention.cpp", "many.cpp", "gemm.cpp", "attend_many.cpp", "run.cpp")
 #: -ffp-contract: a product and a sum may be one instruction. No -ffast-math: sums are added in the order written
-FLAGS = ("-std=c++17", "-O3", "-ffp-contract=fast", "-shared", "-fPIC", "-pthread", "-w")
+FLAGS = ("-std=c++17", "-O3", "-ffp-contract=fast", "-fPIC", "-pthread", "-w")
 
 
 class Step(ctypes.Structure):
@@ -65,10 +67,19 @@ def built(compiler: str, portable: bool) -> Path:
     flags = (*FLAGS, native, *(("-DGLASWERK_PORTABLE",) if portable else ()))
     file = subfolder("compiled") / f"operations-{fingerprint(compiler, flags)}.so"
     if not file.is_file():
-        sources = [str(FOLDER / name) for name in SOURCES]
-        with replacing(file) as part:
-            command = [compiler, *flags, *sources, "-o", str(part)]
-            subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+        with replacing(file) as part, tempfile.TemporaryDirectory(dir=file.parent) as place:
+
+            def run(*arguments: str) -> None:
+                subprocess.run([compiler, *flags, *arguments], check=True, capture_output=True, text=True, timeout=300)
+
+            def compiled(name: str) -> str:
+                run("-c", str(FOLDER / name), "-o", f"{place}/{name}.o")
+                return f"{place}/{name}.o"
+
+            # one compiler per source and core: somebody waits for their first answer
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                objects = list(pool.map(compiled, SOURCES))
+            run("-shared", *objects, "-o", str(part))
     return file
 
 
