@@ -26,7 +26,7 @@ class Animals extends Figure {
   body() {
     const { placed, others, texts } = this.data;
     const animal = this.state.animal;
-    const x = scaleLinear([0, 10], [EDGE, W - 50]), y = scaleLinear([0, 10], [H - EDGE, 14]);
+    const x = scaleLinear([0, 10], [EDGE + 50, W - 50]), y = scaleLinear([0, 10], [H - EDGE, 14]);
     const names = Object.keys(placed);
     const room = labels(W);
     const { missing, ...cosines } = texts;
