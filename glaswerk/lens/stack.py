@@ -54,10 +54,12 @@ def norms(x_TC: Tensor) -> list[float]:
 
 def readings(model: Decoder, x_NC: Tensor, recorded: Trace) -> Tensor:
     """The last norm and the output matrix over any residual vectors: probabilities ``[N, V]`` of the known tokens."""
-    table = model.embedding if model.unembedding is None else model.unembedding
-    if isinstance(table, nn.Module):
-        table = table.weight(torch.float32) if isinstance(table, QuantizedLinear) else table.get_parameter("weight")
+    head = model.embedding if model.unembedding is None else model.unembedding
+    if isinstance(head, nn.Parameter):
+        table_VC: Tensor = head
+    else:
+        table_VC = head.weight(torch.float32) if isinstance(head, QuantizedLinear) else head.weight
     with ops.plain_only():
-        normed_NC = model.norm(x_NC.float()).to(x_NC.dtype)
-    logits_NV = F.linear(normed_NC.float(), table.float())
+        normed_NC = model.norm(x_NC.float())
+    logits_NV = F.linear(normed_NC, table_VC.float())
     return logits_NV[:, : recorded.tokenizer.vocabulary_size].softmax(-1)
