@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -49,6 +51,29 @@ def pulled() -> Callable[[str], Path]:
             pytest.skip(f"{name} is not pulled: run `glaswerk pull {name}`")
         return pull.path(name)
 
+    return folder
+
+
+@pytest.fixture(scope="session")
+def node_modules() -> Path:
+    """The packages of package-lock.json that tests use (axe-core, typescript), installed once."""
+    folder = ROOT / "node_modules"
+    wanted = json.loads((ROOT / "package-lock.json").read_text("utf-8"))["packages"]
+    tools = {name: wanted[f"node_modules/{name}"]["version"] for name in ("axe-core", "typescript")}
+
+    def there() -> bool:
+        files = [(folder / name / "package.json", version) for name, version in tools.items()]
+        return all(file.is_file() and json.loads(file.read_text("utf-8"))["version"] == is_ for file, is_ in files)
+
+    if there():
+        return folder
+    if shutil.which("npm") is None:
+        pytest.skip("npm is not installed: apt-get install npm")
+    done = subprocess.run(["npm", "ci", "--ignore-scripts"], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    if done.returncode or not there():
+        pytest.skip(
+            "npm could not fetch axe-core and typescript: run `npm ci --ignore-scripts` where there is a network"
+        )
     return folder
 
 

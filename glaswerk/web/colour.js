@@ -15,7 +15,7 @@ export function resolved(element, name) {
 
 /** @param {RGB} from @param {RGB} to @param {number} share @returns {RGB} */
 export function mix(from, to, share) {
-  return [0, 1, 2].map((i) => from[i] + (to[i] - from[i]) * share);
+  return /** @type {RGB} */ ([0, 1, 2].map((i) => from[i] + (to[i] - from[i]) * share));
 }
 
 /** A function from a value to its colour. "weight": 0 is the ground, 1 is `hue` in full. "signed": blue, ground,

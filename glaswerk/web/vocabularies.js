@@ -22,6 +22,7 @@ export const withNames = (texts) => ({ en: { ...names.en, ...texts.en }, de: { .
 export async function askEach(figure, name, kinds, args, signal, later) {
   /** @type {unknown} */
   let wrong = null;
+  /** @type {Found[]} */
   const found = await Promise.all(kinds.filter((kind) => kind !== OPEN).map(async (kind) => {
     try {
       return { kind, answer: await figure.demo(name, { kind, ...args }, signal) };

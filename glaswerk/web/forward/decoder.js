@@ -61,6 +61,7 @@ export class Decoder {
     if (start + T > context) throw new Error(`${start + T} tokens are more than the context of ${context}; shorten the text`);
     const embedding = this.weight("embedding");
     tap("tokens", "BT", [1, T], Float32Array.from(ids));
+    /** @type {Float32Array} */
     let x = new Float32Array(T * C);
     for (let t = 0; t < T; t++) x.set(embedding.subarray(ids[t] * C, (ids[t] + 1) * C), t * C);
     tap("embeddings", "BTC", [1, T, C], x);

@@ -9,7 +9,7 @@ import texts from "../texts/attention-by-hand.js";
 class AttentionByHand extends Figure {
   static texts = texts;
   static needsModel = false;
-  static reloads = [];
+  static reloads = /** @type {string[]} */ ([]);
 
   /** null: as demo.py has it */
   initial() { return { x: null, w_q: null, w_k: null, w_v: null, root: true, mask: true, row: 4 }; }

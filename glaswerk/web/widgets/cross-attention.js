@@ -7,7 +7,7 @@ import texts from "../texts/cross-attention.js";
 class CrossAttention extends Figure {
   static texts = texts;
   static needsModel = false;
-  static reloads = [];
+  static reloads = /** @type {string[]} */ ([]);
 
   initial() { return { row: 4 }; }
   load() { return this.demo("cross"); }

@@ -7,7 +7,7 @@ import texts from "../texts/cross-entropy.js";
 class CrossEntropy extends Figure {
   static texts = texts;
   static needsModel = false;
-  static reloads = [];
+  static reloads = /** @type {string[]} */ ([]);
 
   initial() { return { truth: 0, shift: 0 }; }
 

@@ -10,7 +10,7 @@ const PROGRAMS = [["chess", "ai"], ["gpt", "llm"], ["spam", "ml"], ["faces", "dl
 class Fields extends Figure {
   static texts = texts;
   static needsModel = false;
-  static reloads = [];
+  static reloads = /** @type {string[]} */ ([]);
 
   // put: for each program the ring that the reader chose, or ""
   initial() { return { put: PROGRAMS.map(() => ""), now: 0 }; }

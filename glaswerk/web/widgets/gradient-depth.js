@@ -24,7 +24,7 @@ class GradientDepth extends Figure {
       name: this.t(name), label: true, dash, className: `variant-${name}`,
       points: variants[name][what].map((/** @type {number} */ value, /** @type {number} */ layer) => /** @type {[number, number]} */ ([layer, value])),
     }));
-    const all = series.flatMap((each) => each.points.map((point) => point[1])).filter((value) => value > 0);
+    const all = series.flatMap((each) => each.points.map((/** @type {[number, number]} */ point) => point[1])).filter((/** @type {number} */ value) => value > 0);
     const ratio = (/** @type {string} */ name) => variants[name].first / variants[name].last;
     return html`<div class="controls">${this.segments("what", ["gradients", "sizes"].map((value) => ({ value, label: this.t(value) })), this.t("what"))}
         ${this.slider("depth", { label: this.t("depth"), min: 2, max: 64, step: 2, digits: 0 })}

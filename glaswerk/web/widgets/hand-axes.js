@@ -12,7 +12,7 @@ const x = scaleLinear([0, 10], [EDGE, SIZE - 10]), y = scaleLinear([0, 10], [SIZ
 class HandAxes extends Figure {
   static texts = texts;
   static needsModel = false;
-  static reloads = [];
+  static reloads = /** @type {string[]} */ ([]);
 
   initial() { return { boy: [1, 2], man: [1, 7], woman: [9, 7] }; }
   async load() { return {}; }

@@ -9,7 +9,7 @@ import texts from "../texts/layer-by-hand.js";
 class LayerByHand extends Figure {
   static texts = texts;
   static needsModel = false;
-  static reloads = [];
+  static reloads = /** @type {string[]} */ ([]);
 
   initial() { return { x: null, w: null, b: null, bend: "gelu", neuron: 0 }; }
   load() { return this.demo("layer"); }

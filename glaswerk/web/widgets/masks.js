@@ -8,7 +8,7 @@ const FAMILIES = { gpt: ["gpt"], bert: ["bert"], t5: ["t5_encoder", "t5_decoder"
 class Masks extends Figure {
   static texts = texts;
   static needsModel = false;
-  static reloads = [];
+  static reloads = /** @type {string[]} */ ([]);
 
   initial() { return { family: "gpt", row: 2 }; }
   load() { return this.demo("masks"); }

@@ -10,7 +10,7 @@ const HUES = { embedding: "token", position: "position", attention_norm: "residu
 
 class ModelParts extends Figure {
   static texts = texts;
-  static reloads = [];
+  static reloads = /** @type {string[]} */ ([]);
 
   initial() { return { side: "open", part: "scores", length: 512 }; }
   load() { return this.demo("parts"); }

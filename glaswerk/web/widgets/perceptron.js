@@ -15,6 +15,7 @@ const py = (/** @type {number} */ y) => SIZE - px(y);
 export function above([w1, w2, b]) {
   const square = [[LEAST, LEAST], [MOST, LEAST], [MOST, MOST], [LEAST, MOST]];
   const side = (/** @type {number[]} */ [x, y]) => w1 * x + w2 * y + b;
+  /** @type {number[][]} */
   const kept = [];
   square.forEach((corner, place) => {
     const next = square[(place + 1) % 4];

@@ -7,7 +7,7 @@ import texts from "../texts/positions.js";
 
 class Positions extends Figure {
   static texts = texts;
-  static reloads = [];
+  static reloads = /** @type {string[]} */ ([]);
 
   initial() { return { way: "sinusoidal", pair: 0, query: 12, key: 9 }; }
   load() { return this.demo("positions"); }

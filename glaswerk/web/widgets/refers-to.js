@@ -30,8 +30,9 @@ class RefersTo extends Figure {
     const { tokens, prompt, model, weights, example } = this.data, size = tokens.length;
     const where = (/** @type {string} */ words) => tokenOf(tokens, prompt, words);
     const from = this.state.place >= 0 && this.state.place < size ? this.state.place : where(example.from);
-    const nouns = example.nouns.map(where), named = nouns.map((place) => tokens[place].text);
+    const nouns = /** @type {number[]} */ (example.nouns.map(where)), named = nouns.map((place) => tokens[place].text);
     const look = (/** @type {number} */ layer, /** @type {number} */ head, /** @type {number} */ to) => at(weights[layer], 0, head)[from * size + to];
+    /** @type {number[]} */
     const cells = [];
     for (let layer = 0; layer < model.layers; layer++) for (let head = 0; head < model.heads; head++) cells.push(look(layer, head, nouns[0]) - look(layer, head, nouns[1]));
     const most = cells.reduce((best, value, place) => (Math.abs(value) > Math.abs(cells[best]) ? place : best), 0);

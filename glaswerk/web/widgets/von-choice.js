@@ -7,7 +7,7 @@ import texts from "../texts/von-choice.js";
 class VonChoice extends Figure {
   static texts = texts;
   static needsModel = false;
-  static reloads = [];
+  static reloads = /** @type {string[]} */ ([]);
 
   // null: as demo.py gave it
   initial() { return { h: null, w: null, b: null, temperature: 1 }; }
