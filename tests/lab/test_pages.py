@@ -24,7 +24,17 @@ from glaswerk.serve.app import create_app
 from glaswerk.serve.holder import Holder
 from glaswerk.tokenizer import train_bpe
 
-PAGES = ["", "life/", "chapters/", "chapters/04-attention/", "models/", "glossary/"]
+PAGES = [
+    "",
+    "life/",
+    "chapters/",
+    "chapters/01-next-word/",
+    "chapters/04-attention/",
+    "chapters/07-sampling/",
+    "models/",
+    "review/",
+    "glossary/",
+]
 TEXT = "Paris ist die Hauptstadt von Frankreich. The cat sat on the mat because it was tired. " * 40
 VENDOR = Path(__file__).resolve().parents[2] / "glaswerk" / "web" / "vendor" / "lit.js"
 
@@ -125,7 +135,7 @@ def chromium() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
-@pytest.mark.parametrize("path", ["", "life/", "chapters/04-attention/", "models/"])
+@pytest.mark.parametrize("path", ["", "life/", "chapters/04-attention/", "models/", "review/"])
 def test_every_figure_becomes_ready_in_a_browser(chromium: Any, address: str, language: str, path: str) -> None:
     page = chromium.new_page(viewport={"width": 1280, "height": 900})
     said: list[str] = []
