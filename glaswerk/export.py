@@ -34,7 +34,7 @@ def export(model: str | Path, to: str, folder: Path | str, dtype: str = "auto") 
     other. Raises :class:`GlaswerkError` where the format cannot express the model, or nothing can be written.
     """
     if to not in FORMATS:
-        raise GlaswerkError(f"a model can be exported to {' or '.join(FORMATS)}, not {to!r}")
+        raise GlaswerkError(f"a model can be exported to {', '.join(FORMATS)}, site or notebooks, not {to!r}")
     dtype = FORMATS[to][0] if dtype == "auto" else dtype
     if dtype not in FORMATS[to]:
         raise GlaswerkError(f"--to {to} writes {', '.join(FORMATS[to])}, not {dtype!r}")

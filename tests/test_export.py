@@ -146,7 +146,7 @@ def test_a_model_of_others_keeps_its_template_and_marks(pulled: Any, tmp_path: P
 
 @pytest.mark.parametrize(
     ("to", "dtype", "what"),
-    [("onnx", "auto", "hf or gguf"), ("hf", "q8_0", "fp32, bf16"), ("gguf", "int4", "f16, q8_0")],
+    [("onnx", "auto", "hf, gguf, site or notebooks"), ("hf", "q8_0", "fp32, bf16"), ("gguf", "int4", "f16, q8_0")],
 )
 def test_what_there_is_not_is_said(run: Path, to: str, dtype: str, what: str, tmp_path: Path) -> None:
     with pytest.raises(GlaswerkError, match=what):

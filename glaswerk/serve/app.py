@@ -57,6 +57,8 @@ def create_app(holder: Holder) -> FastAPI:
             try:
                 response = await call_next(request)
             except Exception:  # our bug: the log has it, the page gets a line
+                if await request.is_disconnected():  # or nobody's: the reader went on to another page
+                    return Response(status_code=499)
                 log.exception("a request failed: %s", request.url.path)
                 response = JSONResponse({"error": "the lab made a mistake here; its terminal shows more"}, 500)
         response.headers.setdefault("Content-Security-Policy", pages.POLICY)

@@ -26,6 +26,14 @@ def recorded(part: str) -> Iterator[Question]:
         yield from ((kind, arguments) for arguments in asked)
 
 
+def by_kind() -> dict[str, list[dict[str, Any]]]:
+    """What figures start from: kind -> arguments, in the order of recording."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for kind, arguments in recorded("first"):
+        found.setdefault(kind, []).append(arguments)
+    return found
+
+
 def stretched(questions: Iterable[Question], layers: int, heads: int, names: Iterable[str]) -> Iterator[Question]:
     """Each question for every layer and head of this model, and in the names of its steps; once each."""
     names = set(names)
