@@ -17,13 +17,15 @@ CONCEPTS = ("token", "position", "residual", "query", "key", "value", "weight", 
 
 @dataclass(frozen=True)
 class Term:
-    """``word`` is how the field says it, ``text`` the definition (Markdown), ``chapter`` the slug that explains it."""
+    """``word`` is how the field says it, ``text`` the definition (Markdown), ``chapter`` the slug that explains it,
+    ``see`` the keys of related terms."""
 
     key: str
     word: dict[str, str]
     text: dict[str, str]
     chapter: str | None = None
     concept: str | None = None
+    see: tuple[str, ...] = ()
 
 
 def glossary() -> dict[str, Term]:
@@ -45,5 +47,9 @@ def _read(_when: int) -> dict[str, Term]:
         concept = facts.get("concept")
         if concept is not None and concept not in CONCEPTS:
             raise GlaswerkError(f"{FILE.name}: {key}: there is no concept {concept!r}")
-        terms[key] = Term(key, facts["word"], facts["text"], facts.get("chapter"), concept)
+        see = tuple(facts.get("see", ()))
+        for other in see:
+            if other not in tables or other == key:
+                raise GlaswerkError(f"{FILE.name}: {key}: see names {other!r}, which is no other term")
+        terms[key] = Term(key, facts["word"], facts["text"], facts.get("chapter"), concept, see)
     return terms

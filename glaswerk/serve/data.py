@@ -14,6 +14,7 @@ from glaswerk.course import demo
 from glaswerk.errors import GlaswerkError
 from glaswerk.serve import beside
 from glaswerk.serve.holder import Holder
+from glaswerk.serve.weights import weight, weights
 
 #: the longest prompt in characters
 MOST_CHARACTERS = 2000
@@ -226,6 +227,8 @@ KINDS: dict[str, Callable[[Holder, Arguments], str]] = {
     "trace": trace,
     "next": next_token,
     "step": step,
+    "weights": weights,
+    "weight": weight,
     "row": row,
     "stack": stack,
     "models": models,

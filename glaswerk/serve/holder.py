@@ -55,6 +55,8 @@ class Holder:
 
     def look_again(self) -> None:
         """A run may have finished a stage meanwhile: its first, or one further than the one that is open."""
+        if self.state == "failed" and self.watched is None and (found := run_named(self._asked)) is not None:
+            self.watched, self.state = found, "none"  # the run that was asked for has begun
         if self.state == "none":
             self.start()
         elif self.state == "ready" and self.opened is not None and (self._asked is None or self.watched is not None):

@@ -73,7 +73,7 @@ def chapters(path: str, language: str) -> tuple[str, str]:
 
 def models(path: str, language: str) -> tuple[str, str]:
     """The open model: its parts."""
-    return render("models.html", path, language, WORDS["models_title"], widgets=["model-card", "training"])
+    return render("models.html", path, language, WORDS["models_title"], widgets=["model-card", "weights", "training"])
 
 
 def review(path: str, language: str) -> tuple[str, str]:
@@ -94,6 +94,7 @@ def words(path: str, language: str) -> tuple[str, str]:
             "concept": term.concept,
             "text": Markup(renderer.line(term.text[language])),
             "chapter": entry(term.chapter) if term.chapter else None,
+            "see": [(key, glossary()[key].word[language]) for key in term.see],
         }
         for term in terms
     ]

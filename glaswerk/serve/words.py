@@ -38,6 +38,7 @@ WORDS: dict[str, dict[str, str]] = {
     },
     "home_start": {"en": "Follow a prompt", "de": "Einem Prompt folgen"},
     "home_continue": {"en": "Continue where you were", "de": "Dort weiterlesen, wo du warst"},
+    "home_due": {"en": "Due for review today", "de": "Heute zu wiederholen"},
     "home_model": {"en": "The open model", "de": "Das offene Modell"},
     "home_training": {"en": "Training", "de": "Training"},
     "home_chapters": {"en": "Chapters", "de": "Kapitel"},
@@ -65,6 +66,7 @@ WORDS: dict[str, dict[str, str]] = {
         "en": "The words of the field. German keeps the English word where people who do this work keep it.",
         "de": "Die Wörter des Fachs. Wo die Leute, die damit arbeiten, das englische Wort behalten, steht es auch hier.",
     },
+    "see_also": {"en": "See also", "de": "Siehe auch"},
     "explained_in": {"en": "explained in", "de": "erklärt in"},
     "review_title": {"en": "Review", "de": "Wiederholen"},
     "review_lead": {
@@ -83,6 +85,7 @@ WORDS: dict[str, dict[str, str]] = {
         "Computer.",
     },
     "review_terminal": {"en": "The same in the terminal:", "de": "Dasselbe im Terminal:"},
+    "models_weights": {"en": "Its weights", "de": "Seine Gewichte"},
     "models_lead": {
         "en": "What is loaded: its shape, where its parameters lie, and how it was trained.",
         "de": "Was geladen ist: wie es gebaut ist, wo seine Parameter liegen und wie es trainiert wurde.",

@@ -1,16 +1,13 @@
 // What every page does besides its figures: theme, the model's state in the head line, the notice when the lab has
-// stopped, definitions of terms, quiz, notes, reading progress. Plain DOM; the page is readable before it runs.
+// stopped, definitions of terms, quiz, notes. Plain DOM; the page is readable before it runs.
 
 import { language, live, look, status } from "./data.js";
+import "./reading.js";
+import { keep, kept } from "./storage.js";
 import frame from "./texts/frame.js";
 
 const t = frame[language];
 const root = document.documentElement;
-
-/** @param {string} key @returns {string|null} */
-function kept(key) { try { return localStorage.getItem(`glaswerk-${key}`); } catch { return null; } }
-/** @param {string} key @param {string} value */
-function keep(key, value) { try { localStorage.setItem(`glaswerk-${key}`, value); } catch { /* no storage */ } }
 
 // ---------------------------------------------------------------- theme
 const themes = ["auto", "light", "dark"];
@@ -118,32 +115,4 @@ for (const field of /** @type {NodeListOf<HTMLTextAreaElement|HTMLInputElement>}
     field.value = kept(key) ?? "";
     field.addEventListener("input", () => keep(key, field.value));
   }
-}
-
-// ---------------------------------------------------------------- reading progress
-const chapter = /** @type {HTMLElement|null} */ (document.querySelector("article.chapter"));
-if (chapter) {
-  const name = chapter.dataset.chapter ?? "";
-  keep("last", JSON.stringify({ name, title: document.querySelector("h1")?.textContent }));
-  let furthest = Number(kept(`read-${name}`) ?? 0);
-  const seen = () => {
-    const box = chapter.getBoundingClientRect();
-    const share = Math.min(1, Math.max(0, (innerHeight - box.top) / box.height));
-    if (share > furthest) { furthest = share; keep(`read-${name}`, share.toFixed(3)); }
-  };
-  addEventListener("scroll", seen, { passive: true });
-}
-for (const link of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(".outline [data-chapter]"))) {
-  const share = Number(kept(`read-${link.dataset.chapter}`) ?? 0);
-  if (share > 0.02) link.dataset.read = share > 0.95 ? t.read : `${Math.round(100 * share)} %`;
-}
-const onwards = /** @type {HTMLAnchorElement|null} */ (document.querySelector("a.continue"));
-const last = kept("last");
-if (onwards && last) {
-  try {
-    const { name, title } = JSON.parse(last);
-    onwards.href = `${onwards.href}${name}/`;
-    onwards.textContent = `${onwards.textContent}: ${title}`;
-    onwards.hidden = false;
-  } catch { /* nothing to continue */ }
 }

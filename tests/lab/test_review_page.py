@@ -188,3 +188,29 @@ def test_a_quiz_answer_in_a_chapter_is_kept(chromium: Any, address: str) -> None
     page.wait_for_timeout(300)
     assert [(answer.card, answer.rating) for answer in Book().answers()] == [(key, AGAIN)]
     page.close()
+
+
+def test_reading_progress_and_the_way_back(chromium: Any, address: str) -> None:
+    """Home leads to the heading where one was; in the other language to the chapter, in that language's words."""
+    page = chromium.new_page(viewport={"width": 1280, "height": 800})
+    said: list[str] = []
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(f"{address}/en/")
+    assert page.is_hidden("a.continue") and page.is_hidden("a.due")
+    page.goto(f"{address}/en/chapters/04-attention/")
+    heading = page.locator("article.chapter h2[id]").nth(1)
+    heading.evaluate("element => element.scrollIntoView()")
+    name = heading.get_attribute("id")
+    page.wait_for_function("name => (localStorage.getItem('glaswerk-last') ?? '').includes(name)", arg=name)
+    Book().add("attention/root", AGAIN, date.today() - timedelta(days=3))
+    page.goto(f"{address}/en/")
+    page.wait_for_selector("a.due:not([hidden])")
+    assert page.inner_text("a.due").endswith(": 1")
+    assert page.get_attribute("a.continue", "href").endswith(f"/en/chapters/04-attention/#{name}")
+    assert page.locator(".outline [data-read]").count() == 1
+    page.goto(f"{address}/de/")
+    page.wait_for_selector("a.continue:not([hidden])")
+    assert page.get_attribute("a.continue", "href").endswith("/de/chapters/04-attention/")
+    assert page.inner_text("a.continue").startswith("Dort weiterlesen")
+    assert not said
+    page.close()

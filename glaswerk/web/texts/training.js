@@ -6,12 +6,16 @@ export default {
     none: "No run is here yet. Start one with “glaswerk run”: its curve appears here by itself.",
     loss: "loss", rate: "learning rate", speed: "tokens/s", step: "step", stage: "stage",
     sample: "What it writes by then",
+    samples: "All {count} samples, from the first on", stages: "The finished stages", parameters: "parameters", tokens: "tokens read", seconds: "seconds",
+    tokens_per_second: "tokens/s", val_loss: "held-out loss", val_bits_per_byte: "bits per byte",
   },
   de: {
     title: "Wie der Lauf {run} lernt",
     look: "Der Verlust (Loss) jedes protokollierten Schritts, so wie ihn das Training schreibt: wie sehr das nächste Token das Modell noch überrascht. Die Kurve wächst, solange ein Lauf im Gang ist.",
     none: "Noch ist kein Lauf da. Starte einen mit „glaswerk run“: Seine Kurve erscheint hier von selbst.",
-    loss: "Verlust", rate: "Lernrate", speed: "Token/s", step: "Schritt", stage: "Stufe",
+    loss: "Verlust", rate: "Lernrate", speed: "Tokens/s", step: "Schritt", stage: "Stufe",
     sample: "Was es bis dahin schreibt",
+    samples: "Alle {count} Proben, von der ersten an", stages: "Die fertigen Stufen", parameters: "Parameter", tokens: "gelesene Tokens", seconds: "Sekunden",
+    tokens_per_second: "Tokens/s", val_loss: "Verlust auf Zurückgehaltenem", val_bits_per_byte: "Bit pro Byte",
   },
 };

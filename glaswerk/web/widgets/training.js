@@ -51,7 +51,20 @@ class Training extends Figure {
         <div><dd class="c-loss">${this.n(last.loss, 3)}</dd><dt>${this.t("loss")}</dt></div>
         <div><dd>${this.n(last.tokens_per_second, 0)}</dd><dt>${this.t("speed")}</dt></div><div><dd>${this.n(last.rate, 4)}</dd><dt>${this.t("rate")}</dt></div></dl>
       ${this.curve(steps, stages)}
+      ${this.finished()}
+      ${samples.length > 1 ? html`<details><summary>${this.t("samples", { count: samples.length })}</summary>${samples.map((/** @type {RunEvent} */ each) => html`<p class="faint">${each.stage}, ${this.t("step")} ${this.n(each.step, 0)}</p><p class="sum">${each.text}</p>`)}</details>` : nothing}
       ${sample ? html`<p class="faint">${this.t("sample")} (${sample.stage}, ${this.t("step")} ${this.n(sample.step, 0)})</p><p class="sum">${sample.text}</p>` : nothing}`;
+  }
+
+  /** What each finished stage came to, as the run wrote it. */
+  finished() {
+    /** @type {any[]} */
+    const done = this.data.events.filter((/** @type {RunEvent} */ event) => event.kind === "stage");
+    if (!done.length) return nothing;
+    const columns = [["parameters", 0], ["tokens", 0], ["seconds", 0], ["tokens_per_second", 0], ["val_loss", 3], ["val_bits_per_byte", 3]];
+    return html`<div class="scroll" tabindex="0" role="region" aria-label=${this.t("stages")}><table class="run-stages"><caption class="visually-hidden">${this.t("stages")}</caption>
+      <thead><tr><th scope="col">${this.t("stage")}</th>${columns.map(([key]) => html`<th scope="col">${this.t(String(key))}</th>`)}</tr></thead>
+      <tbody>${done.map((event) => html`<tr><th scope="row">${event.stage}</th>${columns.map(([key, digits]) => html`<td class="num">${this.n(event[key], Number(digits))}</td>`)}</tr>`)}</tbody></table></div>`;
   }
 
   /** Stages side by side, each from its first step. @param {RunEvent[]} steps @param {string[]} stages */
