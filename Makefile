@@ -42,6 +42,7 @@ lint: $(DEV_STAMP)  ## ruff and mypy
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@for folder in glaswerk/course/chapters/*/; do $(BIN)/mypy --no-error-summary $$folder*.py || exit 1; done
 
 format: $(DEV_STAMP)  ## let ruff mend what it can
 	@$(BIN)/ruff check --fix .

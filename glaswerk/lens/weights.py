@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from glaswerk.errors import GlaswerkError
-from glaswerk.model.decoder import Decoder
+from glaswerk.model.decoder import Block, Decoder
 
 #: bars of the histogram, and cells along each side of the picture
 BINS, SIDE = 61, 64
@@ -55,6 +55,7 @@ def pieces(model: Decoder) -> list[Piece]:
     add("position", "position", None, model.position)
     H, G, M = config.heads * D, config.kv_heads * D, config.mlp_width
     for layer, block in enumerate(model.blocks):
+        assert isinstance(block, Block)
         attention, mlp = block.attention, block.mlp
         add("attention_norm", "norm", layer, block.attention_norm.weight)
         add("q", "attention", layer, attention.qkv, 0, H)

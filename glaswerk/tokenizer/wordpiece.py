@@ -37,7 +37,7 @@ def longest_match(word: str, known: Collection[str]) -> Iterator[tuple[str, list
     begin = 0
     while begin < len(word):
         mark = INSIDE if begin else ""
-        tried = []
+        tried: list[str] = []
         for end in range(len(word), begin, -1):
             piece = mark + word[begin:end]
             if piece in known:

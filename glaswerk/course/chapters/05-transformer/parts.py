@@ -13,7 +13,7 @@ import torch
 
 from glaswerk.course.render import source_of
 from glaswerk.model.config import ModelConfig
-from glaswerk.model.decoder import Decoder
+from glaswerk.model.decoder import Block, Decoder
 
 #: where a part stands
 BEFORE, INSIDE, AFTER = "before", "block", "after"
@@ -49,7 +49,8 @@ def parts(config: ModelConfig) -> list[dict[str, Any]]:
             )
         )
     block = model.blocks[0]
-    attention, mlp = block.attention, block.mlp  # type: ignore[union-attr]
+    assert isinstance(block, Block)
+    attention, mlp = block.attention, block.mlp
     named = {"output": attention.output, "up": mlp.up, "down": mlp.down}
     rows.append(
         part("attention_norm", norm, INSIDE, weights("attention_norm", block.attention_norm), 0, [C], [C], norm_code)

@@ -60,7 +60,9 @@ def fit(width: int = 64, dropout: bool = False, decay: bool = False) -> dict[str
     with torch.random.fork_rng():
         torch.manual_seed(0)
         net = Net(width, DROPOUT if dropout else 0.0)
-        nn.init.normal_(net.blocks[0].weight, std=2.0)  # bends all along the line to begin with
+        first = net.blocks[0]
+        assert isinstance(first, nn.Linear)
+        nn.init.normal_(first.weight, std=2.0)  # bends all along the line to begin with
         optimizer = MuonAdamW(net.named_parameters(), other_rate=RATE, weight_decay=DECAY if decay else 0.0, muon=False)
         curves, learned, held_out = [], [], []
         for step in range(STEPS + 1):
