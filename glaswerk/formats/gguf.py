@@ -84,6 +84,9 @@ class Texts(Sequence[str]):
     def __len__(self) -> int:
         return len(self.starts)
 
+    def __repr__(self) -> str:
+        return f"<{len(self):,} texts>"
+
     @overload
     def __getitem__(self, place: int) -> str: ...
     @overload
@@ -177,7 +180,7 @@ class GGUFFile:
         alignment = self.metadata.get("general.alignment", ALIGNMENT)
         if type(alignment) is not int or not 1 <= alignment <= 65_536 or alignment & (alignment - 1):
             raise self.broken(
-                f"general.alignment is {alignment!r}, not a power of two up to 65,536",
+                f"general.alignment is {' '.join(repr(alignment).split())[:60]}, not a power of two up to 65,536",
                 self.metadata.places["general.alignment"],
             )
         described = [self._description() for _ in range(tensors)]

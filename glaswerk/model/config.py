@@ -471,4 +471,5 @@ class Reader:
 def brief(value: Any) -> str:
     """A value from a stranger's file, short enough for one line (and quick: a number of 4,000 digits is none)."""
     text = repr(value) if not isinstance(value, int) or abs(value) < 1 << 200 else "a huge number"
+    text = " ".join(text.split())  # a list of numbers from a GGUF file has lines
     return text if len(text) <= 60 else text[:57] + "..."

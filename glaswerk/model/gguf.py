@@ -155,12 +155,12 @@ def interleaved(rows: int, heads: int) -> np.ndarray:
 def architecture(file: GGUFFile) -> str:
     """What kind of model the file holds. Raises :class:`GlaswerkError` where we do not have it."""
     name = file.metadata.get("general.architecture")
-    if name not in ARCHITECTURES:
+    if not isinstance(name, str) or name not in ARCHITECTURES:
         raise GlaswerkError(
             f"{file.path}: general.architecture {brief(name)} is not supported"
             f"{place(file.metadata, 'general.architecture')}; supported are {', '.join(ARCHITECTURES)}"
         )
-    return str(name)
+    return name
 
 
 def read_config(file: GGUFFile) -> ModelConfig:
@@ -211,7 +211,11 @@ def config_of(kind: str, read: Values, file: GGUFFile) -> ModelConfig:
             "only one width for all is supported"
         )
     scaling = read.values.get(f"{kind}.rope.scaling.type", "none")
-    if scaling not in ("none", "linear") or (scaling == "linear" and read.number("rope.scaling.factor", 1.0) != 1.0):
+    if (
+        not isinstance(scaling, str)
+        or scaling not in ("none", "linear")
+        or (scaling == "linear" and read.number("rope.scaling.factor", 1.0) != 1.0)
+    ):
         raise GlaswerkError(
             f"{kind}.rope.scaling = {brief(scaling)} is not supported{read.place('rope.scaling.type')}; "
             "this model cannot be opened"

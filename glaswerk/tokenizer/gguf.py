@@ -64,9 +64,9 @@ ALIASES = {"llama3": "llama-bpe", "llama-v3": "llama-bpe", "starcoder": "smollm"
 def load_tokenizer(metadata: Mapping[str, Any]) -> Tokenizer:
     """The tokenizer that a GGUF file's metadata describe. Raises :class:`GlaswerkError` in one line."""
     kind = metadata.get(KEY + "model")
-    if kind not in ("gpt2", "llama"):
+    if not isinstance(kind, str) or kind not in ("gpt2", "llama"):
         raise GlaswerkError(
-            f"{KEY}model {str(kind)[:40]!r} is not supported{place(metadata, KEY + 'model')}; "
+            f"{KEY}model {_shown(kind)!r} is not supported{place(metadata, KEY + 'model')}; "
             "supported are gpt2 and llama"
         )
     texts = _texts(metadata, "tokens")
@@ -183,9 +183,14 @@ def _sentencepiece(metadata: Mapping[str, Any], vocabulary: dict[str, int], spec
     return document
 
 
+def _shown(value: Any) -> str:
+    """The beginning of a value that is not what it should be, in one line."""
+    return " ".join(str(value).split())[:40]
+
+
 def _pre(metadata: Mapping[str, Any]) -> str:
-    pre = str(metadata.get(KEY + "pre", "default"))
-    return ALIASES.get(pre, pre)
+    pre = metadata.get(KEY + "pre", "default")
+    return ALIASES.get(pre, pre) if isinstance(pre, str) else _shown(pre)
 
 
 def _texts(metadata: Mapping[str, Any], name: str, most: int = MOST_TOKENS) -> Texts:

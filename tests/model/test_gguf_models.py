@@ -217,6 +217,12 @@ def test_loading_needs_little_more_than_the_weights(pulled: Any, python: Any, ke
 HOSTILE: list[tuple[str, Any, str]] = [
     ("general.architecture", "gemma2", "gemma2"),
     ("general.architecture", 3, "general.architecture 3"),
+    ("general.architecture", np.array([4, 4], np.int32), "general.architecture array([4, 4], dtype=int32)"),
+    ("general.architecture", np.zeros(5_000), "general.architecture"),
+    ("general.architecture", ["llama", "llama"], "general.architecture <2 texts>"),
+    ("llama.rope.scaling.type", np.array([4, 4], np.int32), "rope.scaling"),
+    ("llama.expert_count", np.zeros(5_000), "llama.expert_count"),
+    ("general.alignment", np.arange(5_000, dtype=np.int32), "general.alignment"),
     ("llama.embedding_length", 96, "token_embd.weight"),
     ("llama.embedding_length", "64", "llama.embedding_length"),
     ("llama.embedding_length", -5, "llama.embedding_length"),

@@ -166,6 +166,10 @@ def test_scores_merge_as_in_llama_cpp(prefix: bool, tmp_path: Path) -> None:
 HOSTILE: list[tuple[str, Any, str]] = [
     ("model", "t5", "'t5' is not supported"),
     ("model", 5, "'5' is not supported"),
+    ("model", np.arange(5_000, dtype=np.int32), "is not supported"),
+    ("model", ["gpt2", "gpt2"], "'<2 texts>' is not supported"),
+    ("pre", np.arange(5_000, dtype=np.int32), "is not supported"),
+    ("pre", ["gpt-2"], "'<1 texts>' is not supported"),
     ("pre", "tekken", "'tekken' is not supported"),
     ("tokens", "abc", "tokens is missing"),
     ("tokens", np.arange(5, dtype=np.int32), "tokens is missing"),
