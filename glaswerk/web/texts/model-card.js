@@ -10,7 +10,7 @@ export default {
   de: {
     title: "{name}",
     look: "Was geladen ist und wo seine Parameter liegen. Die Breiten folgen den Parametern, nur ist kein Teil schmaler als seine Beschriftung.",
-    parameters: "Parameter", layers: "Schichten", heads: "Köpfe", width: "Breite", vocabulary: "Token im Vokabular", context: "Token Kontext",
+    parameters: "Parameter", layers: "Schichten", heads: "Köpfe", width: "Breite", vocabulary: "Tokens im Vokabular", context: "Tokens Kontext",
     embedding: "Embedding", position: "Positionen", attention: "Attention", mlp: "MLP", norm: "Normen", head: "Ausgabe",
     parts: "Parameter nach Teilen", family: "Bauart", tied: "Die Ausgabe benutzt die Embedding-Tabelle noch einmal und hat darum keine eigenen Parameter.",
   },

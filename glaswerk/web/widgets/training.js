@@ -42,7 +42,7 @@ class Training extends Figure {
 
   body() {
     const steps = this.data.events.filter((/** @type {RunEvent} */ event) => event.kind === "step" && event.loss !== undefined);
-    if (!steps.length) return html`<p class="faint">${this.t("none")}</p>`;
+    if (!steps.length) return html`<p class="faint">${this.t(this.data.run ? "not_yet" : "none")}</p>`;
     const stages = [...new Set(steps.map((/** @type {RunEvent} */ event) => event.stage))];
     const last = steps[steps.length - 1];
     const samples = this.data.events.filter((/** @type {RunEvent} */ event) => event.kind === "sample" && event.text);

@@ -40,7 +40,7 @@ class Weights extends Figure {
       ${one.seen < one.numbers ? html`<p class="faint">${this.t("seen", { seen: this.n(one.seen, 0), numbers: this.n(one.numbers, 0) })}</p>` : nothing}
       <div class="two"><div><p><b>${this.t("histogram")}</b></p>${this.histogram()}<p class="faint">${this.t("beyond")}</p></div>
         <div><p><b>${this.t(one.single ? "picture" : "cells")}</b></p><glaswerk-heat .values=${this.data.picture.data} .rows=${this.data.picture.shape[0]} .columns=${this.data.picture.shape[1]}
-          .kind=${one.single ? "signed" : "weight"} .hue=${`--${this.hue(one.name)}`} .largest=${7} .label=${this.t(one.single ? "picture" : "cells")}></glaswerk-heat></div></div>`;
+          .kind=${one.single ? "signed" : "weight"} .hue=${`--${this.hue(one.name)}`} .largest=${7} .label=${this.t(one.single ? "picture" : "cells")}></glaswerk-heat><p class="faint">${this.t(one.single ? "picture_how" : "cells_how")}</p></div></div>`;
   }
 
   /** @param {string} name @returns {string} */
