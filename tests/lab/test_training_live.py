@@ -52,7 +52,12 @@ def test_events_of_another_process_arrive_and_a_cut_back_log_starts_anew(
         writer = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path / "paris")])
         deadline = time.monotonic() + 60
         holder = Holder(None, tmp_path)
-        async for line in events.stream(holder.training, lambda: time.monotonic() > deadline):
+        log = Run(tmp_path / "paris")
+
+        def over() -> bool:
+            return time.monotonic() > deadline or (writer.poll() is not None and seen == list(log.events()))
+
+        async for line in events.stream(holder.training, over):
             if not line.startswith("data: "):
                 continue
             told = json.loads(line[6:])
@@ -62,8 +67,6 @@ def test_events_of_another_process_arrive_and_a_cut_back_log_starts_anew(
                     seen.clear()
                 else:
                     seen.append(event)
-            if writer.poll() is not None and seen and seen[-1]["loss"] == 1.0:
-                return
 
     asyncio.run(watch())
     assert seen == list(Run(tmp_path / "paris").events()), "the page has what the file has, no more and no less"
