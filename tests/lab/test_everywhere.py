@@ -65,7 +65,8 @@ def check(tab: Any, root: str, path: str, axe: str) -> Visit:
     assert not away
     wide = visit.page.evaluate("() => document.documentElement.scrollWidth - innerWidth")
     assert wide <= 0, f"the page is {wide} px too wide"
-    assert not visit.violations(axe)
+    found = visit.violations(axe)
+    assert not found, "\n".join(found)
     return visit
 
 

@@ -18,7 +18,7 @@ class Costs extends Figure {
     const bar = (/** @type {number} */ size, /** @type {string} */ kind) => html`<span class=${kind} .style=${`--size: ${size}`}></span>`;
     return html`<div class="controls"><label class="slider">${this.t("time")}<span class="value">${this.n(this.state.time, 0)}</span><input type="range" data-key="time" min="4" max="10" step="1" .value=${String(Math.log2(this.state.time))} aria-valuetext=${this.n(this.state.time, 0)}
           @input=${(/** @type {any} */ event) => this.set({ time: 2 ** Number(event.target.value) })}></label></div>
-      <table class="ledger ways"><thead><tr><th></th><th scope="col">${this.t("training")}</th><th scope="col">${this.t("inference")}</th></tr></thead><tbody>
+      <table class="ledger ways"><thead><tr><td></td><th scope="col">${this.t("training")}</th><th scope="col">${this.t("inference")}</th></tr></thead><tbody>
         <tr><th scope="row">${this.t("operations")}</th><td><b data-name="training">${this.big(flops.training)}</b><span class="stack">${bar(1 / 3, "forward")}${bar(2 / 3, "backward")}</span><small>${this.t("passes")}</small></td>
           <td><b data-name="inference">${this.big(flops.inference)}</b><span class="stack">${bar(1 / 3, "forward")}</span><small>${this.t("pass")}</small></td></tr>
         <tr><th scope="row">${this.t("memory", { count: this.big(parameters) })}</th><td><b>${this.bytes(memory)}</b><span class="stack">${bar(bytes.weights / memory, "forward")}${bar(bytes.gradients / memory, "backward")}${bar(bytes.adam / memory, "adam")}</span><small>${this.t("kept")}</small></td>

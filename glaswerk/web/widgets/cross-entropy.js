@@ -25,7 +25,7 @@ class CrossEntropy extends Figure {
     return html`<div class="controls">${this.segments("truth", words.map((/** @type {string} */ label, /** @type {number} */ value) => ({ value, label })), this.t("truth"))}
         ${this.slider("shift", { label: this.t("shift", { word: words[truth] }), min: -4, max: 6, step: 0.1, digits: 1, accent: "var(--logit)" })}</div>
       <div class="two even"><div class="reading">
-        <table class="ledger"><thead><tr><th></th><th scope="col">${this.t("logit")}</th><th scope="col">P</th><th></th><th scope="col">${this.t("gradient")}</th></tr></thead>
+        <table class="ledger"><thead><tr><td></td><th scope="col">${this.t("logit")}</th><th scope="col">P</th><td></td><th scope="col">${this.t("gradient")}</th></tr></thead>
           <tbody>${words.map((/** @type {string} */ word, /** @type {number} */ place) => html`<tr class=${place === truth ? "on" : ""}><th scope="row"><span class="chip ${place === truth ? "on" : ""}">${word}</span></th>
             <td>${this.n(moved[place], 3)}</td><td class="c-logit" data-name="p-${place}">${this.n(shares[place], 3)}</td><td class="track"><span .style=${`--size: ${shares[place]}`}></span></td>
             <td class="c-loss" data-name="gradient-${place}">${this.signed(shares[place] - Number(place === truth))}</td></tr>`)}</tbody></table>

@@ -17,8 +17,8 @@ class Neighbours extends Figure {
   body() {
     const { found, of, width, missing } = this.data;
     return html`<div class="controls">${field(this, "word", this.t("word"))}${originField(this)}</div>
-      ${missing ? why(this, missing) : html`<div class="bars vector-bars" role="list" aria-label=${this.t("title")}>${found.map((/** @type {[string, number]} */ [word, cosine]) => html`
-        <button type="button" class="chip" role="listitem" @click=${() => this.set({ word })}>${word}</button><span class="bar"><span .style=${`width: ${100 * Math.max(0, cosine)}%`}></span></span><span class="percent" data-word=${word}>${this.n(cosine, 3)}</span>`)}</div>
+      ${missing ? why(this, missing) : html`<div class="bars vector-bars" role="group" aria-label=${this.t("title")}>${found.map((/** @type {[string, number]} */ [word, cosine]) => html`
+        <button type="button" class="chip" @click=${() => this.set({ word })}>${word}</button><span class="bar"><span .style=${`width: ${100 * Math.max(0, cosine)}%`}></span></span><span class="percent" data-word=${word}>${this.n(cosine, 3)}</span>`)}</div>
       <p class="num faint">${this.t("of", { of: this.n(of, 0), width })}</p>`}`;
   }
   whenWrong() { return html`<div class="controls">${field(this, "word", this.t("word"))}${originField(this)}</div>`; }
