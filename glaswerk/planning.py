@@ -149,8 +149,9 @@ def compile_seconds(config: ModelConfig, plan: TrainPlan) -> float:
     return float(read_json(file).get("last", COMPILE_COLD)) if file.is_file() else COMPILE_COLD
 
 
-def measure_training(config: ModelConfig, plan: TrainPlan, seed: int) -> tuple[float, float]:
-    """Tokens/s of this very step, and the seconds its compiling took, from a few steps on a throw-away model."""
+def measure_training(config: ModelConfig, plan: TrainPlan, seed: int) -> tuple[float, float, bool]:
+    """Tokens/s of this very step, the seconds its compiling took, and whether it is compiled: from a few steps on a
+    throw-away model."""
     began = time.perf_counter()
     model = Decoder(config).to(runtime.device())
     tokens = (
@@ -159,9 +160,9 @@ def measure_training(config: ModelConfig, plan: TrainPlan, seed: int) -> tuple[f
     trial = TrainPlan(**{**asdict(plan), "steps": 5, "checkpoint_every": 0, "evaluate_every": 0, "sample_every": 0})
     result = train(model, Windows(tokens, plan.time, plan.batch), next_token_loss, trial)
     compiling = max(0.0, time.perf_counter() - began - result.seconds)
-    if plan.compile and compiling > 5:
+    if result.compiled and compiling > 5:
         write_json(subfolder("compiled") / "seconds.json", {"last": round(compiling, 1)})
-    return result.tokens_per_second, compiling
+    return result.tokens_per_second, compiling, result.compiled
 
 
 def tokens_per_step(total: float, context: int) -> int:
@@ -218,13 +219,16 @@ def plan_run(
         steps=1, batch=step // context, time=context, dtype=machine.dtype, compile=use_compile, warmup=10, decay=0.6
     )
     began = time.perf_counter()
-    speed, compiling = measure_training(config, draft, seed)
+    speed, compiling, compiled = measure_training(config, draft, seed)
     training = left - (time.perf_counter() - began)
     if training < 3:
         raise GlaswerkError(f"{minutes:g} minutes are too few: getting ready took all of it; try again with more")
-    if use_compile:
+    if compiled:
         gain = speed * cost_of_token / (machine.eager_flops * utilisation(config.width))
         say(f"compiled, which took {compiling:.0f} s: {gain:.1f} times the speed expected uncompiled")
+    elif use_compile:  # and failed: the stages need not try again
+        draft = replace(draft, compile=False)
+        say(f"not compiled: compiling failed here, see {subfolder('compiled')}")
     else:
         say("not compiled: " + ("the seconds are better spent training" if can_compile else runtime.why_not_compiled()))
     say(f"measured {speed:,.0f} tokens/s, {speed * cost_of_token / machine.peak:.0%} of the measured peak")

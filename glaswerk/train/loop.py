@@ -116,7 +116,8 @@ def train(
             if interrupt.asked:
                 raise KeyboardInterrupt
     check(plan.steps)
-    return TrainResult(plan.steps, plan.steps * plan.tokens_per_step, watch.seconds, watch.speed, watch.loss)
+    tokens = plan.steps * plan.tokens_per_step
+    return TrainResult(plan.steps, tokens, watch.seconds, watch.speed, watch.loss, compiled)
 
 
 def due(done: int, every: int, steps: int) -> bool:

@@ -45,10 +45,12 @@ class TrainPlan:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What training did. ``seconds``: all sittings, without compiling and evaluation; ``loss`` is a running mean."""
+    """What training did. ``seconds``: all sittings, without compiling and evaluation; ``loss`` is a running mean;
+    ``compiled``: whether steps ran as compiled code."""
 
     steps: int
     tokens: int
     seconds: float
     tokens_per_second: float
     loss: float
+    compiled: bool
