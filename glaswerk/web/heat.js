@@ -1,13 +1,14 @@
 // <glaswerk-heat>: a matrix as coloured cells with labels. Pixels on a canvas, labels in SVG. Hover shows, a click
 // locks, arrow keys move. Fires "cell" with {row, column, locked}. Left out: what a cell means; the figure says it.
 
-import { LitElement, html, nothing, svg } from "lit";
+import { html, nothing, svg } from "lit";
 import { css, ramp, resolved } from "./colour.js";
 import { define, number } from "./figure.js";
+import { Painted } from "./painted.js";
 
 const CHARACTER = 7.3; // width of a label's character in px
 
-export class Heat extends LitElement {
+export class Heat extends Painted {
   static properties = {
     values: { attribute: false },
     rows: { type: Number },
@@ -20,7 +21,6 @@ export class Heat extends LitElement {
     label: { type: String },
     cell: { attribute: false },
     hidden_: { attribute: false },
-    width: { state: true },
     largest: { type: Number },
     scale: { type: Boolean },
   };
@@ -49,23 +49,12 @@ export class Heat extends LitElement {
     /** the largest side of a cell in px */
     this.largest = 38;
     this.scale = true;
-    this.width = 0;
     this.locked = false;
-    this.observer = new ResizeObserver(([entry]) => { this.width = entry.contentRect.width; });
-    this.repaint = () => this.requestUpdate();
   }
 
-  createRenderRoot() { return this; }
   connectedCallback() {
     super.connectedCallback();
     this.style.display = "block";
-    this.observer.observe(this);
-    document.addEventListener("glaswerk-theme", this.repaint);
-  }
-  disconnectedCallback() {
-    super.disconnectedCallback();
-    this.observer.disconnect();
-    document.removeEventListener("glaswerk-theme", this.repaint);
   }
 
   get full() {

@@ -60,21 +60,23 @@ def small_model(folder: Path) -> Path:
 
 
 @contextmanager
-def lab(model: Path) -> Iterator[str]:
-    """The live lab on the loopback, its model loaded; gives its address with a slash at the end."""
+def lab(model: Path | None, runs: Path) -> Iterator[str]:
+    """The live lab on the loopback, its model (None: none) loaded, beside the folder ``runs``; gives its address with a
+    slash at the end."""
     import uvicorn
 
     from glaswerk.serve.server import open_socket
 
     socket = open_socket(0)
-    server = uvicorn.Server(uvicorn.Config(create_app(Holder(str(model), model.parent / "runs")), log_level="error"))
+    holder = Holder(None if model is None else str(model), runs)
+    server = uvicorn.Server(uvicorn.Config(create_app(holder), log_level="error"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)
     thread.start()
     url = f"http://127.0.0.1:{socket.getsockname()[1]}/"
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         with urllib.request.urlopen(f"{url}health") as answer:
-            if json.load(answer)["model"]["state"] == "ready":
+            if model is None or json.load(answer)["model"]["state"] == "ready":
                 break
         time.sleep(0.1)
     try:

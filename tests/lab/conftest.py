@@ -24,12 +24,12 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def live(small_model: Path) -> Iterator[str]:
     """The live lab's address."""
-    with helpers.lab(small_model) as url:
+    with helpers.lab(small_model, small_model.parent / "runs") as url:
         yield url
 
 
 @pytest.fixture(scope="module")
-def tab(request: pytest.FixtureRequest) -> Iterator[Any]:
+def chromium() -> Iterator[Any]:
     """The browser."""
     with helpers.chromium() as found:
         yield found

@@ -43,7 +43,11 @@ def main(chapters: list[str], first: bool) -> None:
         for kind in [kind for kind in kinds for name in chapters if kind.startswith(f"demo/{name}/")]:
             if not first or kinds is told["first"]:
                 del kinds[kind]
-    with tempfile.TemporaryDirectory() as folder, lab(small_model(Path(folder) / "glass")) as root, chromium() as tab:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        lab(small_model(Path(folder) / "glass"), Path(folder) / "runs") as root,
+        chromium() as tab,
+    ):
         for path in [path for language in ("en", "de") for path in paths(language)]:
             if names and not path.endswith(tuple(names)):
                 continue

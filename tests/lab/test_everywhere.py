@@ -55,9 +55,9 @@ def all_exported(small_model: Path, tmp_path_factory: pytest.TempPathFactory) ->
         yield url
 
 
-def check(tab: Any, root: str, path: str, axe: str) -> Visit:
+def check(chromium: Any, root: str, path: str, axe: str) -> Visit:
     """One page; returns it open."""
-    visit = Visit(tab, root + path, color_scheme="dark" if path.startswith("de/") else "light")
+    visit = Visit(chromium, root + path, color_scheme="dark" if path.startswith("de/") else "light")
     waiting = visit.settle()
     assert not waiting, waiting
     assert not visit.said
@@ -90,36 +90,36 @@ def slide(visit: Visit) -> None:
     assert not visit.said
 
 
-def live_page(tab: Any, live: str, path: str, axe: str) -> None:
-    with check(tab, live, path, axe) as visit:
+def live_page(chromium: Any, live: str, path: str, axe: str) -> None:
+    with check(chromium, live, path, axe) as visit:
         assert not unrecorded(visit, live), "record it anew: python tests/lab/record.py"
         slide(visit)
 
 
 @pytest.mark.parametrize("path", parameters("en", long=False))
-def test_a_live_page_works(tab: Any, live: str, axe: str, path: str) -> None:
-    live_page(tab, live, path, axe)
+def test_a_live_page_works(chromium: Any, live: str, axe: str, path: str) -> None:
+    live_page(chromium, live, path, axe)
 
 
 @pytest.mark.parametrize("path", parameters("de", long=False))
-def test_an_exported_page_works(tab: Any, exported: str, axe: str, path: str) -> None:
-    check(tab, exported, path, axe).page.close()
+def test_an_exported_page_works(chromium: Any, exported: str, axe: str, path: str) -> None:
+    check(chromium, exported, path, axe).page.close()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", [*parameters("en", long=True), *paths("de")])
-def test_every_live_page_works(tab: Any, live: str, axe: str, path: str) -> None:
-    live_page(tab, live, path, axe)
+def test_every_live_page_works(chromium: Any, live: str, axe: str, path: str) -> None:
+    live_page(chromium, live, path, axe)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", [*paths("en"), *parameters("de", long=True)])
-def test_every_exported_page_works(tab: Any, all_exported: str, axe: str, path: str) -> None:
-    check(tab, all_exported, path, axe).page.close()
+def test_every_exported_page_works(chromium: Any, all_exported: str, axe: str, path: str) -> None:
+    check(chromium, all_exported, path, axe).page.close()
 
 
 def test_the_model_in_the_page_answers_a_text_that_nobody_asked_before(
-    tab: Any, exported: str, small_model: Path
+    chromium: Any, exported: str, small_model: Path
 ) -> None:
     from glaswerk.opened import load
 
@@ -128,7 +128,7 @@ def test_the_model_in_the_page_answers_a_text_that_nobody_asked_before(
         const { trace, values } = await import(new URL('../../web/data.js', location.href));
         const told = await trace(prompt), name = 'blocks.1.attention.weights';
         return { told, weights: Array.from((await values(prompt, [name]))[name].data) }; }"""
-    with Visit(tab, f"{exported}en/glossary/") as visit:
+    with Visit(chromium, f"{exported}en/glossary/") as visit:
         found = visit.page.evaluate(ask, prompt)
         assert not visit.said
     wanted = load(small_model).trace(prompt)
@@ -138,17 +138,17 @@ def test_the_model_in_the_page_answers_a_text_that_nobody_asked_before(
     assert found["weights"] == pytest.approx(weights, abs=1e-5)
 
 
-def test_the_front_page_leads_to_the_readers_language(tab: Any, exported: str) -> None:
+def test_the_front_page_leads_to_the_readers_language(chromium: Any, exported: str) -> None:
     for locale, language in (("de-AT", "de"), ("fr-FR", "en")):
-        with Visit(tab, exported, locale=locale) as visit:
+        with Visit(chromium, exported, locale=locale) as visit:
             visit.page.wait_for_url(f"{exported}{language}/")
             assert visit.page.evaluate("() => document.documentElement.lang") == language
 
 
-def test_what_was_not_exported_says_so_and_nothing_breaks(tab: Any, exported: str) -> None:
+def test_what_was_not_exported_says_so_and_nothing_breaks(chromium: Any, exported: str) -> None:
     ask = """async () => { const { ask } = await import(new URL('../../web/data.js', location.href));
         try { await ask('demo/00-none/nothing', {a: 1}); return ''; } catch (error) { return error.message; } }"""
-    with Visit(tab, f"{exported}de/glossary/") as visit:
+    with Visit(chromium, f"{exported}de/glossary/") as visit:
         assert visit.page.evaluate(ask) == "not-exported"
         assert not visit.said
 

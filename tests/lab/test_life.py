@@ -6,8 +6,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import shutil
-import threading
 import time
 import urllib.parse
 import urllib.request
@@ -15,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import browser as helpers
 import numpy as np
 import pytest
 import torch
@@ -28,7 +27,6 @@ from glaswerk.serve.holder import Holder
 from glaswerk.tokenizer import Tokenizer, train_bpe
 
 TEXT = "Paris ist die Hauptstadt von Frankreich. The cat sat on the mat because it was tired. " * 40
-VENDOR = Path(__file__).resolve().parents[2] / "glaswerk" / "web" / "vendor" / "lit.js"
 PROMPT = "Paris ist die Hauptstadt von"
 #: as FACTS of the two shapes: rotary, RMSNorm, SwiGLU, QK-norm, grouped keys; learned places, LayerNorm, GELU, biases
 SHAPES = {
@@ -60,46 +58,11 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def served(runs: Path, shape: str) -> Iterator[str]:
-    """The lab on the loopback."""
-    import uvicorn
-
-    from glaswerk.serve.server import open_socket
-
-    socket = open_socket(0)
-    server = uvicorn.Server(uvicorn.Config(create_app(Holder(str(runs / shape), runs)), log_level="error"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)
-    thread.start()
-    url = f"http://127.0.0.1:{socket.getsockname()[1]}"
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        with urllib.request.urlopen(f"{url}/health") as answer:
-            if json.load(answer)["model"]["state"] == "ready":
-                break
-        time.sleep(0.1)
-    yield url
-    server.should_exit = True
-    thread.join(10)
-
-
 @pytest.fixture(scope="module", params=list(SHAPES))
 def lab(request: pytest.FixtureRequest, runs: Path) -> Iterator[str]:
-    yield from served(runs, request.param)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    executable = shutil.which("chromium")
-    if executable is None:
-        pytest.skip("chromium is not installed: apt-get install chromium")
-    if not VENDOR.is_file():
-        pytest.skip("the lab's JavaScript is not vendored: python hatch_build.py")
-    playwright = pytest.importorskip("playwright.sync_api")
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=executable, args=arguments)
-        yield browser
-        browser.close()
+    """The lab's address on a run of each shape."""
+    with helpers.lab(runs / request.param, runs) as url:
+        yield url.rstrip("/")
 
 
 def open_page(chromium: Any, lab: str, path: str, said: list[str]) -> Any:
@@ -112,10 +75,7 @@ def open_page(chromium: Any, lab: str, path: str, said: list[str]) -> Any:
 
 
 def ready(page: Any) -> None:
-    page.wait_for_function(
-        "() => [...document.querySelectorAll('[data-figure]')].every(each => each.hasAttribute('data-ready'))",
-        timeout=60_000,
-    )
+    page.wait_for_function(helpers.READY, timeout=60_000)
 
 
 def ask(lab: str, kind: str, **arguments: Any) -> Any:

@@ -5,14 +5,12 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import browser as helpers
 import pytest
 import torch
 from fastapi.testclient import TestClient
@@ -36,7 +34,6 @@ PAGES = [
     "glossary/",
 ]
 TEXT = "Paris ist die Hauptstadt von Frankreich. The cat sat on the mat because it was tired. " * 40
-VENDOR = Path(__file__).resolve().parents[2] / "glaswerk" / "web" / "vendor" / "lit.js"
 
 
 @pytest.fixture(scope="module")
@@ -99,39 +96,8 @@ def test_other_hosts_and_sites_are_refused(client: TestClient) -> None:
 @pytest.fixture(scope="module")
 def address(folder: Path) -> Iterator[str]:
     """The lab as a server on the loopback."""
-    import uvicorn
-
-    from glaswerk.serve.server import open_socket
-
-    socket = open_socket(0)
-    server = uvicorn.Server(uvicorn.Config(create_app(Holder(str(folder), folder.parent)), log_level="error"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)
-    thread.start()
-    url = f"http://127.0.0.1:{socket.getsockname()[1]}"
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        with urllib.request.urlopen(f"{url}/health") as answer:
-            if json.load(answer)["model"]["state"] == "ready":
-                break
-        time.sleep(0.1)
-    yield url
-    server.should_exit = True
-    thread.join(10)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    executable = shutil.which("chromium")
-    if executable is None:
-        pytest.skip("chromium is not installed: apt-get install chromium")
-    if not VENDOR.is_file():
-        pytest.skip("the lab's JavaScript is not vendored: python hatch_build.py")
-    playwright = pytest.importorskip("playwright.sync_api")
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=executable, args=arguments)
-        yield browser
-        browser.close()
+    with helpers.lab(folder, folder.parent) as url:
+        yield url.rstrip("/")
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
@@ -144,10 +110,7 @@ def test_every_figure_becomes_ready_in_a_browser(chromium: Any, address: str, la
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("request", lambda request: asked.append(request.url))
     page.goto(f"{address}/{language}/{path}")
-    page.wait_for_function(
-        "() => [...document.querySelectorAll('[data-figure]')].every(each => each.hasAttribute('data-ready'))",
-        timeout=60_000,
-    )
+    page.wait_for_function(helpers.READY, timeout=60_000)
     assert not said
     assert all(url.startswith((address, "data:")) for url in asked)
     if path == "life/":

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
-import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import browser as helpers
 import pytest
 from fastapi.testclient import TestClient
 
@@ -19,8 +17,6 @@ from glaswerk.course import review
 from glaswerk.course.review import AGAIN, Book
 from glaswerk.serve.app import create_app
 from glaswerk.serve.holder import Holder
-
-VENDOR = Path(__file__).resolve().parents[2] / "glaswerk" / "web" / "vendor" / "lit.js"
 
 
 @pytest.fixture
@@ -99,40 +95,8 @@ def test_other_sites_and_large_bodies_are_refused(client: TestClient) -> None:
 # ---------------------------------------------------------------------------------------------- in a browser
 @pytest.fixture
 def address(home: Path) -> Iterator[str]:
-    import uvicorn
-
-    from glaswerk.serve.server import open_socket
-
-    socket = open_socket(0)
-    server = uvicorn.Server(uvicorn.Config(create_app(Holder(None, home / "runs")), log_level="error"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)
-    thread.start()
-    url = f"http://127.0.0.1:{socket.getsockname()[1]}"
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            urllib.request.urlopen(f"{url}/health").close()
-            break
-        except OSError:
-            time.sleep(0.1)
-    yield url
-    server.should_exit = True
-    thread.join(10)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    executable = shutil.which("chromium")
-    if executable is None:
-        pytest.skip("chromium is not installed: apt-get install chromium")
-    if not VENDOR.is_file():
-        pytest.skip("the lab's JavaScript is not vendored: python hatch_build.py")
-    playwright = pytest.importorskip("playwright.sync_api")
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=executable, args=arguments)
-        yield browser
-        browser.close()
+    with helpers.lab(None, home / "runs") as url:
+        yield url.rstrip("/")
 
 
 def test_a_session_by_keyboard_and_a_second_tab(chromium: Any, address: str) -> None:

@@ -2,16 +2,18 @@
 // shows what it is made of, a click follows its row; arrow keys move. Fires "cell" with {row, column, locked}.
 // Left out: what a number is made of (`made.js`).
 
-import { LitElement, html, nothing } from "lit";
+import { html, nothing } from "lit";
 import { css, ramp, resolved } from "../colour.js";
 import { define, number } from "../figure.js";
+import { Painted } from "../painted.js";
 import { tableDigits } from "./numbers.js";
 
 const ROWS = 9; // rows shown as numbers
 const CELL = 62; // px
 const LABEL = 104; // px
 
-export class Matrix extends LitElement {
+export class Matrix extends Painted {
+  static slack = 1;
   static properties = {
     values: { attribute: false },
     rows: { type: Number },
@@ -27,7 +29,6 @@ export class Matrix extends LitElement {
     column: { type: Number },
     future: { type: String },
     name: { type: String },
-    width: { state: true },
   };
 
   constructor() {
@@ -55,7 +56,6 @@ export class Matrix extends LitElement {
     this.future = "";
     /** what it shows, for a screen reader */
     this.name = "";
-    this.width = 0;
     /** what the picture was painted from @type {Float32Array|null} */
     this.painted = null;
     this.paintedKey = "";
@@ -63,21 +63,8 @@ export class Matrix extends LitElement {
     this.picture = null;
     /** whether the chosen cell takes the keyboard's focus after drawing */
     this.focusing = false;
-    this.observer = new ResizeObserver(([entry]) => { if (Math.abs(entry.contentRect.width - this.width) > 1) this.width = entry.contentRect.width; });
-    this.repaint = () => this.requestUpdate();
   }
 
-  createRenderRoot() { return this; }
-  connectedCallback() {
-    super.connectedCallback();
-    this.observer.observe(this);
-    document.addEventListener("glaswerk-theme", this.repaint);
-  }
-  disconnectedCallback() {
-    super.disconnectedCallback();
-    this.observer.disconnect();
-    document.removeEventListener("glaswerk-theme", this.repaint);
-  }
 
   get full() {
     if (this.most) return this.most;
