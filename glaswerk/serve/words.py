@@ -33,7 +33,7 @@ WORDS: dict[str, dict[str, str]] = {
     "home_lead": {
         "en": "Type a sentence and follow it through a model that runs on this machine: bytes, tokens, vectors, every head "
         "of every layer, up to the word that is drawn. Every number you see was computed just now.",
-        "de": "Tippe einen Satz und folge ihm durch ein Modell, das auf diesem Rechner läuft: Bytes, Token, Vektoren, jeder "
+        "de": "Tippe einen Satz und folge ihm durch ein Modell, das auf diesem Rechner läuft: Bytes, Tokens, Vektoren, jeder "
         "Kopf jeder Schicht, bis zum Wort, das gezogen wird. Jede Zahl, die du siehst, wurde eben erst berechnet.",
     },
     "home_start": {"en": "Follow a prompt", "de": "Einem Prompt folgen"},
