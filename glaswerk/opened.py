@@ -1,12 +1,13 @@
 """What ``gw.load`` returns: a model with its tokenizer and where it came from; generate and chat in one hand.
 
-Left out: reading the files (``model/weights.py``), chat formats (``tokenizer/speech.py``), fetching (``pull.py``).
+Left out: which files MODEL means (``found.py``), reading them (``model/weights.py``), chat formats
+(``tokenizer/speech.py``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 
 from glaswerk import generate
 from glaswerk.errors import GlaswerkError
+from glaswerk.found import Origin, find
 from glaswerk.generate import Generated, Piece, SamplingOptions
 from glaswerk.generate.speculative import check_same_vocabulary
 from glaswerk.lens.trace import Trace, trace
@@ -21,7 +23,6 @@ from glaswerk.model.decoder import Decoder
 from glaswerk.model.gguf import GGUFSource
 from glaswerk.model.taps import Taps
 from glaswerk.model.weights import load_model, open_source
-from glaswerk.run import Run
 from glaswerk.tokenizer import Tokenizer
 from glaswerk.tokenizer import load as load_tokenizer
 from glaswerk.tokenizer.speech import Speech
@@ -36,25 +37,6 @@ DTYPES: dict[str, tuple[torch.dtype, int | None]] = {
     "int4": (torch.float32, 4),
 }
 Message = Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a model came from: the folder (or GGUF file); and, if that lies in a run, the run's folder and the
-    stage; ``pulled``: the name it was pulled by.
-    """
-
-    folder: Path
-    run: Path | None = None
-    stage: str | None = None
-    pulled: str | None = None
-
-    @property
-    def name(self) -> str:
-        """Short, for people: ``paris/sft``, ``smollm2``, or the folder's or file's name."""
-        if self.run:
-            return f"{self.run.resolve().name}/{self.stage}"
-        return self.pulled or (self.folder.stem if self.folder.is_file() else self.folder.resolve().name)
 
 
 class OpenedModel:
@@ -175,9 +157,9 @@ class OpenedModel:
 
 
 # ---------------------------------------------------------------------------------------------- opening
-def load(model: str | Path, dtype: str = "auto") -> OpenedModel:
+def load(model: str | Path | Origin, dtype: str = "auto") -> OpenedModel:
     """Open MODEL: a run (its furthest finished stage), a stage, a Hugging Face folder or GGUF file of a supported
-    kind, or a pulled name (``smollm2``).
+    kind, or a pulled name (``smollm2``); or what ``found.find`` found of it.
 
     ``dtype`` is ``fp32``, ``bf16``, ``int8`` or ``int4`` (weights only; activations stay fp32 there), or ``auto``: a
     GGUF file keeps its own blocks, everything else is fp32. Raises :class:`GlaswerkError` that says what was tried
@@ -185,7 +167,7 @@ def load(model: str | Path, dtype: str = "auto") -> OpenedModel:
     """
     if dtype not in DTYPES:
         raise GlaswerkError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype!r}")
-    origin = find(model)
+    origin = model if isinstance(model, Origin) else find(model)
     weights, bits = DTYPES[dtype]
     source = open_source(origin.folder)
     if isinstance(source, GGUFSource):
@@ -197,46 +179,6 @@ def load(model: str | Path, dtype: str = "auto") -> OpenedModel:
         speech = Speech.of_folder(origin.folder, load_tokenizer(origin.folder))
     loaded = load_model(source, weights, bits, keep_blocks=dtype == "auto")
     return OpenedModel(loaded, speech.tokenizer, origin, speech)
-
-
-def find(model: str | Path) -> Origin:
-    """The folder that MODEL means. Raises :class:`GlaswerkError` that lists what was tried."""
-    if str(model).startswith("hf:"):
-        from glaswerk.pull import path as pulled_path
-
-        return Origin(pulled_path(str(model)))
-    path = Path(model)
-    places = [path] if len(path.parts) > 1 or path.is_absolute() else [path, Path("runs") / path]
-    for place in places:
-        if Run.is_run(place):
-            stage = Run(place).latest_stage()
-            return Origin(place / stage, place, stage)
-        if (place / "config.json").is_file():
-            inside = Run.is_run(place.parent) if place.name else False
-            return Origin(place, place.parent, place.name) if inside else Origin(place)
-        if place.is_dir():
-            raise GlaswerkError(
-                f"{place} is neither a run (no run.json) nor a model folder (no config.json); name one of those"
-            )
-        if place.is_file():
-            if place.suffix == ".gguf":
-                return Origin(place)
-            raise GlaswerkError(
-                f"{place} is a single file and no .gguf; name a run, a Hugging Face folder or a GGUF file"
-            )
-    from glaswerk import pull
-
-    entry = pull.REGISTRY.get(str(model))
-    if entry is not None and entry.kind == "model":
-        folder = pull.path(entry.name)  # says how to pull it, where it is not here
-        files = sorted(folder.glob("*.gguf"))
-        if len(files) == 1:
-            return Origin(files[0], pulled=entry.name)
-        raise GlaswerkError(f"{model} ({entry.description}) is no model that writes text")
-    tried = ", ".join(f"the folder {place}" for place in places)
-    raise GlaswerkError(
-        f"there is no model {str(model)!r} (tried: {tried}, the pulled names); make one with `glaswerk run`"
-    )
 
 
 def sampling(options: Mapping[str, Any]) -> SamplingOptions:

@@ -163,6 +163,30 @@ def test_help_loads_neither_torch_nor_typer(python) -> None:
     assert not loaded & {"torch", "numpy", "typer", "rich", "transformers"}
 
 
+def test_a_mistyped_model_is_said_before_torch_is_loaded(python, tmp_path: Path) -> None:
+    """One fresh process asks every verb that opens a model for one that there is not."""
+    calls = [
+        ["chat", "nosuch"],
+        ["generate", "nosuch", "x"],
+        ["trace", "nosuch", "x"],
+        ["export", "nosuch", str(tmp_path / "out"), "--to", "hf"],
+        ["export", "nosuch", str(tmp_path / "out"), "--to", "site"],
+        ["export", "nosuch", str(tmp_path / "out"), "--to", "notebooks"],
+        ["lab", "nosuch", "--port", "0", "--no-open"],
+    ]
+    done = python(
+        "-c",
+        "import sys\n"
+        "from glaswerk.cli.main import dispatch\n"
+        f"for call in {calls!r}:\n"
+        "    print(dispatch(call), 'torch' in sys.modules)\n",
+    )
+    assert done.stdout.splitlines() == ["1 False"] * len(calls), done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == len(calls) and all("there is no model 'nosuch'" in line for line in lines)
+    assert not (tmp_path / "out").exists()
+
+
 def test_json_is_one_line_with_the_characters_as_they_are(capsys: pytest.CaptureFixture) -> None:
     print_json({"text": "Grüße ⏎\n"})
     assert capsys.readouterr().out == '{"text": "Grüße ⏎\\n"}\n'
@@ -176,9 +200,10 @@ def test_json_that_stdout_cannot_hold_is_escaped(encoding: str, text: str, monke
     assert json.loads(written.getvalue().decode("ascii")) == {"text": text}
 
 
-def test_a_prompt_from_stdin_that_is_not_utf8(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+def test_a_prompt_from_stdin_that_is_not_utf8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from glaswerk import opened
 
+    (tmp_path / "config.json").write_text("{}")
     prompts: list[str] = []
 
     class Fake:
@@ -188,7 +213,7 @@ def test_a_prompt_from_stdin_that_is_not_utf8(monkeypatch: pytest.MonkeyPatch, c
 
     monkeypatch.setattr(opened, "load", lambda model, dtype: Fake())
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9, \xc3\xbc"), encoding="utf-8"))
-    assert front.dispatch(["generate", "M", "-"]) == 0
+    assert front.dispatch(["generate", str(tmp_path), "-"]) == 0
     assert prompts == ["caf\ufffd, ü"]
 
 

@@ -24,6 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "run": BASE | {"home"},
     "hub": BASE | {"home"},
     "pull": BASE | {"home", "hub"},
+    "found": BASE | {"home", "run", "pull"},
     "formats": BASE | {"home"},
     "corpora": BASE | {"home", "pull"},
     "tokenizer": BASE | {"home", "pull", "formats", "corpora"},
@@ -33,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "lens": BASE | {"home", "runtime", "run", "pull", "corpora", "tokenizer", "model", "generate", "train"},
 }
 for room, extra in (
-    ("opened", ()),
+    ("opened", ("found",)),
     ("export", ("opened", "formats")),
     ("evaluate", ("opened",)),
     ("align", ("opened", "evaluate")),
@@ -41,15 +42,15 @@ for room, extra in (
     ("pipeline", ("opened", "evaluate", "align", "planning")),
     ("zoo", ("formats",)),
     ("course", ("opened", "zoo")),
-    ("serve", ("opened", "course")),
-    ("cli", ("opened", "export", "hub", "evaluate", "align", "planning", "pipeline", "course", "serve")),
+    ("serve", ("found", "opened", "course")),
+    ("cli", ("found", "opened", "export", "hub", "evaluate", "align", "planning", "pipeline", "course", "serve")),
 ):
     ALLOWED[room] = {*ALLOWED["lens"], "lens", *extra}
 ALLOWED["__main__"] = {"cli"}
 ALLOWED["__init__"] = set(ALLOWED)  # the front door names modules as text and imports them on first use
 
 #: rooms that never touch torch, not even lazily
-NO_TORCH = ("errors", "progress", "home", "run", "hub", "pull", "formats", "corpora", "tokenizer")
+NO_TORCH = ("errors", "progress", "home", "run", "hub", "pull", "found", "formats", "corpora", "tokenizer")
 #: packages that bring torch with them
 BRINGS_TORCH = {"torch", "transformers", "accelerate", "torchvision", "torchaudio"}
 

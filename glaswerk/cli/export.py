@@ -21,7 +21,9 @@ def export(
 ) -> None:
     """Write a model for other tools (hf, gguf), or the whole course around it as web pages or Jupyter notebooks."""
     from glaswerk.cli.terminal import console, print_json
+    from glaswerk.found import find
 
+    find(model)  # a mistyped model is said before torch is loaded
     if to == "site":
         export_site(model, folder, dtype, json)
         return
@@ -70,7 +72,7 @@ def export_notebooks(model: str, folder: Path, dtype: str, json: bool) -> None:
     from glaswerk.cli.terminal import console, print_json
     from glaswerk.course.notebook import write_notebooks
     from glaswerk.errors import GlaswerkError
-    from glaswerk.opened import find
+    from glaswerk.found import find
     from glaswerk.serve.questions import by_kind
 
     if dtype != "auto":

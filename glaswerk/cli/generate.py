@@ -16,7 +16,7 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def generate(
     model: str = typer.Argument(help="A run, a stage, a Hugging Face folder, a GGUF file, or a pulled name."),
-    prompt: str = typer.Argument(help="The text to continue; - reads it from standard input."),
+    prompt: str = typer.Argument(help="The text to continue; '' is where any text may begin, - reads standard input."),
     max_tokens: int = typer.Option(128, help="Stop after this many tokens."),
     temperature: float = typer.Option(0.0, help="0 always takes the likeliest token (greedy)."),
     top_k: int = typer.Option(0, help="Draw from the K likeliest only; 0: off."),
@@ -33,11 +33,14 @@ def generate(
 ) -> None:
     """Continue a prompt."""
     from glaswerk.cli.terminal import console, print_json
-    from glaswerk.opened import load
+    from glaswerk.found import find
+
+    origin = find(model)
+    from glaswerk.opened import load  # torch: seconds, which nobody shall wait for who mistyped the model
 
     if prompt == "-":
         prompt = sys.stdin.buffer.read().decode("utf-8", errors="replace")
-    opened = load(model, dtype)
+    opened = load(origin, dtype)
     options: dict[str, Any] = {
         "max_tokens": max_tokens,
         "temperature": temperature,

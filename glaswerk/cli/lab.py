@@ -26,8 +26,11 @@ def lab(
     import sys
 
     from glaswerk.cli.terminal import console, print_json
+    from glaswerk.found import find, run_named
     from glaswerk.serve.server import open_socket, serve
 
+    if model is not None and run_named(model) is None:  # a run may still be training its first stage
+        find(model)
     socket = open_socket(port)
     url = f"http://127.0.0.1:{socket.getsockname()[1]}/"
     by_hand = sys.stdin.isatty() and sys.stdout.isatty() and not os.environ.get("CI")

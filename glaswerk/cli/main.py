@@ -19,7 +19,7 @@ VERBS = {
     "chat": "talk to a model in the terminal",
     "generate": "continue a prompt",
     "trace": "follow a prompt through the model: every value, every head, and where it comes from",
-    "export": "write a model for other tools: a Hugging Face folder or a GGUF file",
+    "export": "write a model for other tools (Hugging Face folder, GGUF), or the course as site or notebooks",
     "pull": "fetch a corpus, vocabulary, benchmark or model; hash-checked",
     "corpus": "look at texts the way a run reads them: counts, lengths, what is dropped and why",
     "tokenizer": "train, encode, decode, compare",

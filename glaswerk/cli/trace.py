@@ -50,11 +50,14 @@ def trace(
 ) -> None:
     """Follow a prompt through the model, step by step."""
     from glaswerk.cli.terminal import console, print_json
-    from glaswerk.opened import load
+    from glaswerk.found import find
+
+    origin = find(model)
+    from glaswerk.opened import load  # torch: seconds, which nobody shall wait for who mistyped the model
 
     if prompt == "-":
         prompt = sys.stdin.buffer.read().decode("utf-8", errors="replace")
-    opened = load(model, dtype)
+    opened = load(origin, dtype)
     began = time.perf_counter()
     traced = opened.trace(prompt)
     seconds = time.perf_counter() - began

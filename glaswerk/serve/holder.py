@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glaswerk.errors import GlaswerkError
+from glaswerk.found import run_named
 from glaswerk.run import MANIFEST, Run
 
 if TYPE_CHECKING:
@@ -128,14 +129,6 @@ def best_model(runs: Path) -> str | None:
     from glaswerk import pull
 
     return "smollm2" if "smollm2" in pull.REGISTRY and pull.is_pulled("smollm2") else None
-
-
-def run_named(model: str | None) -> Path | None:
-    """The run's folder that MODEL names, if it names one."""
-    if model is None or model.startswith("hf:"):
-        return None
-    places = [Path(model), Path("runs") / model]
-    return next((place for place in places if Run.is_run(place)), None)
 
 
 def furthest(run: Path) -> str | None:

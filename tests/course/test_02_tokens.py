@@ -106,8 +106,9 @@ def test_what_a_vocabulary_cannot_write_is_marked(demos: dict[str, demo.Demo], p
 def test_letters_and_digits(demos: dict[str, demo.Demo]) -> None:
     import torch
 
+    from glaswerk.found import Origin
     from glaswerk.model import Decoder, ModelConfig
-    from glaswerk.opened import OpenedModel, Origin
+    from glaswerk.opened import OpenedModel
 
     tokenizer = train_bpe(["the straw and the berry: strawberry, this many times: 1 2 3 4 5"] * 9, 300)
     model = Decoder(ModelConfig.modern(vocabulary_size=300, width=32, layers=1, heads=2, context=128))

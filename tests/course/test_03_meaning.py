@@ -15,8 +15,9 @@ from glaswerk.course import demo
 from glaswerk.course.chapter import load_chapter, shape
 from glaswerk.course.demo import load_module
 from glaswerk.errors import GlaswerkError
+from glaswerk.found import Origin
 from glaswerk.model import Decoder, ModelConfig
-from glaswerk.opened import OpenedModel, Origin
+from glaswerk.opened import OpenedModel
 from glaswerk.tokenizer import train_bpe
 
 CHAPTER = "03-meaning"

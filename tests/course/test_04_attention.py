@@ -16,9 +16,10 @@ from glaswerk.course import demo
 from glaswerk.course.demo import load_module
 from glaswerk.course.outline import entry
 from glaswerk.errors import GlaswerkError
+from glaswerk.found import Origin
 from glaswerk.lens.trace import trace
 from glaswerk.model import Decoder, ModelConfig
-from glaswerk.opened import OpenedModel, Origin
+from glaswerk.opened import OpenedModel
 from glaswerk.tokenizer import train_bpe
 
 CHAPTER = "04-attention"

@@ -18,10 +18,11 @@ from glaswerk.course import demo
 from glaswerk.course.demo import load_module
 from glaswerk.course.outline import entry
 from glaswerk.errors import GlaswerkError
+from glaswerk.found import Origin
 from glaswerk.lens.trace import trace
 from glaswerk.model import Decoder, ModelConfig
 from glaswerk.model.count import flops_per_token, parameters_count
-from glaswerk.opened import OpenedModel, Origin
+from glaswerk.opened import OpenedModel
 from glaswerk.tokenizer import train_bpe
 
 CHAPTER = "05-transformer"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -113,3 +114,15 @@ def test_a_stage_that_was_asked_for_stays_open(tmp_path: Path) -> None:
     stage(run, "sft", 2)
     holder.look_again()
     assert holder.state == "ready" and holder.model().origin.stage == "base"
+
+
+def test_the_lab_opens_on_a_run_that_has_no_model_yet(tmp_path: Path) -> None:
+    """Where no such run exists the verb refuses (``test_cli.py``); one that trains its first stage is shown."""
+    run = Run.create(tmp_path / "paris", seed=0)
+    command = [sys.executable, "-m", "glaswerk", "lab", str(run.path), "--port", "0", "--json", "--no-open"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as lab:
+        assert lab.stdout is not None
+        said = lab.stdout.readline()
+        lab.send_signal(signal.SIGINT)
+        assert json.loads(said)["url"].startswith("http://127.0.0.1:")
+        assert lab.wait(30) == 0

@@ -16,9 +16,10 @@ import pytest
 import torch
 
 from glaswerk.errors import GlaswerkError
+from glaswerk.found import Origin
 from glaswerk.model import Decoder, ModelConfig
 from glaswerk.model.weights import save_model
-from glaswerk.opened import OpenedModel, Origin, load
+from glaswerk.opened import OpenedModel, load
 from glaswerk.serve import data, site, site_model
 from glaswerk.serve.holder import Holder
 from glaswerk.tokenizer import train_bpe
