@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from glaswerk.align import corpus_conversations, load_chats, quiz
-from glaswerk.align.phrasings import ABOUT, HELD_OUT, PERSON, SELF
-from glaswerk.align.sft import first_sentences, language
+from glaswerk.align.phrasings import ABOUT, PERSON, SELF
 from glaswerk.corpora import Document
+from glaswerk.corpora.sentences import first_sentences, language
 from glaswerk.errors import GlaswerkError
 from glaswerk.evaluate import names, overlap, score_answers
+from glaswerk.evaluate.phrasings import HELD_OUT
 
 ENGLISH = Document(
     "A hat is a head covering. It is worn for various reasons, and by many. It is old.", "Hat", "w", "Life"

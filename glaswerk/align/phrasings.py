@@ -1,4 +1,5 @@
-"""How people ask: question forms in English and German, those that train and those kept back to measure with.
+"""How people ask: question forms in English and German that train. Those kept back to measure with are
+``HELD_OUT`` of ``glaswerk/evaluate/phrasings.py``.
 
 ``{x}`` is the title. Left out: answers, which come from the corpus (``sft.py``).
 """
@@ -29,11 +30,6 @@ ABOUT = {
 }
 #: used instead of "What is" where the title names a person
 PERSON = {"en": ("Who is {x}?", "Who was {x}?"), "de": ("Wer ist {x}?", "Wer war {x}?")}
-#: never trained on: the held-out measure asks with these
-HELD_OUT = {
-    "en": ("Please say something about {x}.", "I would like to know more about {x}."),
-    "de": ("Sag bitte etwas über {x}.", "Ich möchte mehr über {x} wissen."),
-}
 #: the answer is the title itself: the shortest way to learn that an answer takes up the words of its question
 SAY = {"en": ("Say {x}.", "Repeat: {x}", "Write {x}."), "de": ("Sag {x}.", "Wiederhole: {x}", "Schreib {x}.")}
 CONTINUE = {
