@@ -43,9 +43,11 @@ class Entry:
 
 
 class SafetensorsFile:
-    """An open file: ``entries`` by name, and :meth:`raw`. Raises :class:`GlaswerkError` where the file is
-    broken.
+    """An open file: ``entries`` by name, ``metadata`` (text by name, as its writer said), and :meth:`raw`. Raises
+    :class:`GlaswerkError` where the file is broken.
     """
+
+    metadata: dict[str, str]
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -83,7 +85,9 @@ class SafetensorsFile:
         header = strict_json.parse(self.map[8 : 8 + length], f"{self.path}: its header", HEADER_VALUES)
         if not isinstance(header, dict):
             raise self.broken("its header is not a JSON object")
-        header.pop("__metadata__", None)
+        said = header.pop("__metadata__", None)
+        pairs = said.items() if isinstance(said, dict) else ()
+        self.metadata = {key: value for key, value in pairs if isinstance(value, str)}
         entries = {name: self.entry(name, value, 8 + length, size) for name, value in header.items()}
         previous = 8 + length
         for name, entry in sorted(entries.items(), key=lambda item: (item[1].start, item[1].end)):
