@@ -6,5 +6,10 @@ from __future__ import annotations
 class GlaswerkError(Exception):
     """Something the user can mend. Its text is one clear line: what is wrong, then how to mend it.
 
-    The command line prints it as it is, without a traceback, and exits with 1.
+    The command line prints it as it is, without a traceback, and exits with 1. ``german`` is the same line for a German
+    page of the lab; without it such a page shows the English one.
     """
+
+    def __init__(self, text: str, german: str = "") -> None:
+        super().__init__(text)
+        self.german = german or text

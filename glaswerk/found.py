@@ -48,7 +48,8 @@ def find(model: str | Path) -> Origin:
             return Origin(place, place.parent, place.name) if inside else Origin(place)
         if place.is_dir():
             raise GlaswerkError(
-                f"{place} is neither a run (no run.json) nor a model folder (no config.json); name one of those"
+                f"{place} is neither a run (no run.json) nor a model folder (no config.json); name one of those",
+                f"{place} ist weder ein Lauf (es fehlt run.json) noch ein Modellordner (es fehlt config.json).",
             )
         if place.is_file():
             if place.suffix == ".gguf":
@@ -65,7 +66,9 @@ def find(model: str | Path) -> Origin:
         raise GlaswerkError(f"{model} ({entry.description}) is no model that writes text")
     tried = ", ".join(f"the folder {place}" for place in places)
     raise GlaswerkError(
-        f"there is no model {str(model)!r} (tried: {tried}, the pulled names); make one with `glaswerk run`"
+        f"there is no model {str(model)!r} (tried: {tried}, the pulled names); make one with `glaswerk run`",
+        f"Ein Modell „{model}“ gibt es nicht, weder als Ordner noch unter den geholten Namen. "
+        "Mach eines mit `glaswerk run`.",
     )
 
 

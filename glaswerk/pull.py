@@ -327,7 +327,10 @@ def path(name: str) -> Path:
     if hub.is_name(name):
         return hub.path(name)
     if not is_pulled(name):
-        raise GlaswerkError(f"{name} is not on this machine yet; run `glaswerk pull {name}`")
+        raise GlaswerkError(
+            f"{name} is not on this machine yet; run `glaswerk pull {name}`",
+            f"„{name}“ liegt noch nicht auf diesem Rechner. Hol es mit `glaswerk pull {name}`.",
+        )
     return _folder(name)
 
 

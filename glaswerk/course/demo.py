@@ -127,7 +127,10 @@ def call(chapter: str, name: str, arguments: Mapping[str, Any], model: Any = Non
     function = found[name]
     values = {**function.defaults, **checked(function, arguments)}
     if function.needs_model and model is None:
-        raise GlaswerkError("this needs a model and none is open: make one with `glaswerk run`")
+        raise GlaswerkError(
+            "this needs a model and none is open: make one with `glaswerk run`",
+            "Dafür muss ein Modell offen sein. Mach eines mit `glaswerk run`.",
+        )
     when = _modules[entry(chapter).folder / "demo.py"][0]
     key = json.dumps([chapter, name, when, id(model) if function.needs_model else None, values], sort_keys=True)
     with _lock:
@@ -159,28 +162,42 @@ def _checked(name: str, value: Any, kind: Any, bound: Bound | None) -> Any:
     if origin is list:
         longest = bound if isinstance(bound, int) else LISTED
         if not isinstance(value, list) or len(value) > longest:
-            raise GlaswerkError(f"{name} must be a list of at most {longest}")
+            raise GlaswerkError(
+                f"{name} must be a list of at most {longest}",
+                f"{name} muss eine Liste mit höchstens {longest} Einträgen sein.",
+            )
         return [
             _checked(name, item, kind.__args__[0], bound if not isinstance(bound, int) else longest) for item in value
         ]
     if kind is bool:
         if not isinstance(value, bool):
-            raise GlaswerkError(f"{name} must be true or false")
+            raise GlaswerkError(f"{name} must be true or false", f"{name} muss wahr oder falsch sein.")
         return value
     if kind is str:
         if not isinstance(value, str):
-            raise GlaswerkError(f"{name} must be a text")
+            raise GlaswerkError(f"{name} must be a text", f"{name} muss ein Text sein.")
         if isinstance(bound, int) and len(value) > bound:
-            raise GlaswerkError(f"{name} is {len(value):,} characters long, at most {bound:,} are taken: shorten it")
+            raise GlaswerkError(
+                f"{name} is {len(value):,} characters long, at most {bound:,} are taken: shorten it",
+                f"{name} ist {len(value)} Zeichen lang, höchstens {bound} werden angenommen. Kürze den Text.",
+            )
         if isinstance(bound, Collection) and value not in bound:
-            raise GlaswerkError(f"{name} must be one of {', '.join(map(str, bound))}, not {value[:40]!r}")
+            choices = ", ".join(map(str, bound))
+            raise GlaswerkError(
+                f"{name} must be one of {choices}, not {value[:40]!r}",
+                f"{name} muss eines von {choices} sein, nicht „{value[:40]}“.",
+            )
         return value
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise GlaswerkError(f"{name} must be a number")
+        raise GlaswerkError(f"{name} must be a number", f"{name} muss eine Zahl sein.")
     if kind is int and value != int(value):
-        raise GlaswerkError(f"{name} must be a whole number")
+        raise GlaswerkError(f"{name} must be a whole number", f"{name} muss eine ganze Zahl sein.")
     if isinstance(bound, tuple) and not bound[0] <= value <= bound[1]:
-        raise GlaswerkError(f"{name} must be from {bound[0]:g} to {bound[1]:g}, not {value:g}")
+        numbers = [f"{number:g}" for number in (*bound, value)]
+        raise GlaswerkError(
+            "{} must be from {} to {}, not {}".format(name, *numbers),
+            "{} muss zwischen {} und {} liegen, nicht bei {}.".format(name, *(n.replace(".", ",") for n in numbers)),
+        )
     return kind(value)
 
 

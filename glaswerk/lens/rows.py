@@ -28,7 +28,10 @@ def row(model: Decoder, step: str, place: int) -> dict[str, Any]:
     inside = step.startswith("blocks.")
     block = f"blocks.{layer}." if inside else ""
     if inside and not (layer.isascii() and layer.isdigit() and int(layer) < config.layers):
-        raise GlaswerkError(f"there is no step {step[:80]!r}: the model has {config.layers} layers, counted from 0")
+        raise GlaswerkError(
+            f"there is no step {step[:80]!r}: the model has {config.layers} layers, counted from 0",
+            f"Den Schritt „{step[:80]}“ gibt es nicht. Das Modell hat {config.layers} Schichten, von 0 an gezählt.",
+        )
     name = part if inside else step
     queries, keys = config.heads * config.head_width, config.kv_heads * config.head_width
     #: step -> matrix, rows before its own, its own rows
@@ -72,13 +75,19 @@ def row(model: Decoder, step: str, place: int) -> dict[str, Any]:
         check(step, place, config.vocabulary_size)
         name = "embedding" if model.unembedding is None else "unembedding"
         return {"matrix": name, "row": place, "weights": one_row(getattr(model, name), place), "bias": None}
-    raise GlaswerkError(f"{step[:80]!r} is not made by a row of weights")
+    raise GlaswerkError(
+        f"{step[:80]!r} is not made by a row of weights",
+        f"„{step[:80]}“ entsteht nicht aus einer Zeile von Gewichten.",
+    )
 
 
 def check(step: str, place: int, rows: int) -> None:
     """Raises where there is no such row."""
     if not 0 <= place < rows:
-        raise GlaswerkError(f"{step} has {rows:,} places, counted from 0; {place} is none of them")
+        raise GlaswerkError(
+            f"{step} has {rows:,} places, counted from 0; {place} is none of them",
+            f"{step} hat {rows} Stellen, von 0 an gezählt; {place} gehört nicht dazu.",
+        )
 
 
 def one_row(matrix: nn.Module | nn.Parameter, place: int) -> Tensor:

@@ -165,7 +165,10 @@ class Trace:
     def _unknown(self, name: str) -> GlaswerkError:
         names = [step.name for step in self.steps]
         near = get_close_matches(name, names, n=3, cutoff=0.5) or ["blocks.0.attention.weights", "logits"]
-        return GlaswerkError(f"no step of the trace matches {name!r}; near it: {', '.join(near)}")
+        return GlaswerkError(
+            f"no step of the trace matches {name!r}; near it: {', '.join(near)}",
+            f"Kein Schritt der Aufzeichnung passt zu „{name}“. Ähnlich heißen {', '.join(near)}.",
+        )
 
     @property
     def tokens(self) -> list[dict[str, Any]]:

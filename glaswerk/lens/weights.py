@@ -88,9 +88,16 @@ def piece(model: Decoder, name: str, layer: int | None) -> Piece:
         if each.name == name and each.layer == (layer if name in inside else None):
             return each
     if name in inside:
-        raise GlaswerkError(f"there is no layer {layer}; there are 0 to {model.config.layers - 1}")
+        last = model.config.layers - 1
+        raise GlaswerkError(
+            f"there is no layer {layer}; there are 0 to {last}",
+            f"Eine Schicht {layer} gibt es nicht, nur 0 bis {last}.",
+        )
     names = ", ".join(dict.fromkeys(each.name for each in found))
-    raise GlaswerkError(f"the model has no weights {name!r}; it has {names}")
+    raise GlaswerkError(
+        f"the model has no weights {name!r}; it has {names}",
+        f"Gewichte mit dem Namen „{name}“ hat das Modell nicht. Es hat {names}.",
+    )
 
 
 def numbers_of(one: Piece) -> Tensor:

@@ -60,7 +60,13 @@ def create_app(holder: Holder) -> FastAPI:
                 if await request.is_disconnected():  # or nobody's: the reader went on to another page
                     return Response(status_code=499)
                 log.exception("a request failed: %s", request.url.path)
-                response = JSONResponse({"error": "the lab made a mistake here; its terminal shows more"}, 500)
+                response = JSONResponse(
+                    {
+                        "error": "the lab made a mistake here; its terminal shows more",
+                        "german": "dem Labor ist hier ein Fehler unterlaufen; mehr steht im Terminal",
+                    },
+                    status_code=500,
+                )
         response.headers.setdefault("Content-Security-Policy", pages.POLICY)
         response.headers.setdefault("Cache-Control", "no-cache")
         response.headers["X-Content-Type-Options"] = "nosniff"
@@ -70,7 +76,7 @@ def create_app(holder: Holder) -> FastAPI:
 
     @app.exception_handler(GlaswerkError)
     async def explained(_: Request, error: GlaswerkError) -> JSONResponse:
-        return JSONResponse({"error": str(error)}, status_code=422)
+        return JSONResponse({"error": str(error), "german": error.german}, status_code=422)
 
     @app.get("/health")
     def health() -> dict[str, Any]:

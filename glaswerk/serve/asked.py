@@ -20,7 +20,7 @@ def arguments_of(text: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         arguments = None
     if not isinstance(arguments, dict):
-        raise GlaswerkError("args must be a JSON object")
+        raise GlaswerkError("args must be a JSON object", "„args“ muss ein JSON-Objekt sein.")
     return arguments
 
 
@@ -30,9 +30,10 @@ async def body_of(request: Request) -> Any:
     async for part in request.stream():
         size += len(part)
         if size > MOST_BODY:
-            raise GlaswerkError(f"more than {MOST_BODY // 2**20} MB are not taken")
+            most = MOST_BODY // 2**20
+            raise GlaswerkError(f"more than {most} MB are not taken", f"Mehr als {most} MB werden nicht angenommen.")
         parts.append(part)
     try:
         return json.loads(b"".join(parts))
     except (ValueError, RecursionError):
-        raise GlaswerkError("the request is not valid JSON") from None
+        raise GlaswerkError("the request is not valid JSON", "Die Anfrage ist kein gültiges JSON.") from None

@@ -46,7 +46,11 @@ def open_beside(holder: Holder, name: Any) -> Holder:
         return holder
     there = offered(holder)
     if not isinstance(name, str) or name not in there:
-        raise GlaswerkError(f"there is no such model to open beside; there are {', '.join(there) or 'none'}")
+        names = ", ".join(there)
+        raise GlaswerkError(
+            f"there is no such model to open beside; there are {names or 'none'}",
+            f"Dieses Modell lässt sich nicht daneben öffnen. Zur Wahl stehen: {names or 'keine'}.",
+        )
     with holder.beside_lock:
         found = holder.others.get(name)
         if found is None:

@@ -95,7 +95,9 @@ def trace(holder: Holder, arguments: Arguments) -> str:
     their values in base64."""
     only = arguments.get("only")
     if only is not None and (not isinstance(only, str) or len(only) > 1000):
-        raise GlaswerkError("only must be a glob over the steps' names")
+        raise GlaswerkError(
+            "only must be a glob over the steps' names", "„only“ muss ein Muster für die Namen der Schritte sein."
+        )
     recorded = holder.trace(prompt_of(arguments))
     with holder.busy:
         told = recorded.json(only=only, compact=bool(arguments.get("compact")))
@@ -134,7 +136,10 @@ def step(holder: Holder, arguments: Arguments) -> str:
 
     given = {key: arguments[key] for key in ("temperature", "top_k", "top_p", "min_p", "seed") if key in arguments}
     if not all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in given.values()):
-        raise GlaswerkError("temperature, top_k, top_p, min_p and seed must be numbers")
+        raise GlaswerkError(
+            "temperature, top_k, top_p, min_p and seed must be numbers",
+            "Temperatur, Top-k, Top-p, Min-p und Seed müssen Zahlen sein.",
+        )
     whole = {key: int(value) if key in ("top_k", "seed") else float(value) for key, value in given.items()}
     options = SamplingOptions(**{"temperature": 1.0, "seed": 0, **whole})  # type: ignore[arg-type]
     recorded = holder.trace(prompt_of(arguments))
@@ -161,7 +166,10 @@ def row(holder: Holder, arguments: Arguments) -> str:
 
     name, place = arguments.get("step"), arguments.get("place")
     if not isinstance(name, str) or type(place) is not int:
-        raise GlaswerkError("step must be the name of a step and place a whole number")
+        raise GlaswerkError(
+            "step must be the name of a step and place a whole number",
+            "„step“ muss der Name eines Schritts sein, „place“ eine ganze Zahl.",
+        )
     with holder.busy:
         found = row(holder.model().model, name, place)
     if "weights" in found:
@@ -176,7 +184,10 @@ def stack(holder: Holder, arguments: Arguments) -> str:
     recorded = holder.trace(prompt_of(arguments))
     place = arguments.get("place", len(recorded.ids) - 1)
     if type(place) is not int or not 0 <= place < len(recorded.ids):
-        raise GlaswerkError(f"place must be a whole number from 0 to {len(recorded.ids) - 1}")
+        raise GlaswerkError(
+            f"place must be a whole number from 0 to {len(recorded.ids) - 1}",
+            f"„place“ muss eine ganze Zahl von 0 bis {len(recorded.ids) - 1} sein.",
+        )
     with holder.busy:
         return demo.as_json(stack(holder.model().model, recorded, place))
 
@@ -196,7 +207,10 @@ def compare(holder: Holder, arguments: Arguments) -> str:
     prompt = text_of(arguments, "prompt")
     steps = arguments.get("steps", 12)
     if type(steps) is not int or not 0 <= steps <= MOST_STEPS:
-        raise GlaswerkError(f"steps must be a whole number from 0 to {MOST_STEPS}")
+        raise GlaswerkError(
+            f"steps must be a whole number from 0 to {MOST_STEPS}",
+            f"„steps“ muss eine ganze Zahl von 0 bis {MOST_STEPS} sein.",
+        )
     pair = (holder, beside.open_beside(holder, arguments.get("with")))
     traces = [each.trace(prompt_of({"prompt": prompt})) for each in pair]
     sides = []
@@ -241,10 +255,11 @@ def text_of(arguments: Arguments, key: str) -> str:
     """A text argument of bounded length."""
     value = arguments.get(key, "")
     if not isinstance(value, str):
-        raise GlaswerkError(f"{key} must be a text")
+        raise GlaswerkError(f"{key} must be a text", f"„{key}“ muss ein Text sein.")
     if len(value) > MOST_CHARACTERS:
         raise GlaswerkError(
-            f"the text is {len(value):,} characters long, the lab takes {MOST_CHARACTERS:,}: shorten it"
+            f"the text is {len(value):,} characters long, the lab takes {MOST_CHARACTERS:,}: shorten it",
+            f"Der Text ist {len(value)} Zeichen lang, das Labor nimmt höchstens {MOST_CHARACTERS}. Kürze ihn.",
         )
     return value
 
@@ -255,8 +270,11 @@ def prompt_of(arguments: Arguments) -> str | list[int]:
     if ids is None:
         prompt = text_of(arguments, "prompt")
         if not prompt:
-            raise GlaswerkError("the prompt is empty: type at least one character")
+            raise GlaswerkError(
+                "the prompt is empty: type at least one character",
+                "Der Prompt ist leer. Gib mindestens ein Zeichen ein.",
+            )
         return prompt
     if not isinstance(ids, list) or not ids or not all(type(number) is int and number >= 0 for number in ids):
-        raise GlaswerkError("ids must be a list of token ids")
+        raise GlaswerkError("ids must be a list of token ids", "„ids“ muss eine Liste von Token-IDs sein.")
     return ids

@@ -30,7 +30,8 @@ class Holder:
 
     def __init__(self, model: str | None = None, runs: Path = Path("runs")) -> None:
         self.runs = runs
-        self.state, self.name, self.error = "none", "", ""
+        self.state, self.name = "none", ""
+        self.error = GlaswerkError("")
         self.opened: OpenedModel | None = None
         #: the network computes for one request at a time
         self.busy = threading.RLock()
@@ -51,7 +52,7 @@ class Holder:
         with self._changing:
             if self.state == "loading":
                 return
-            self.state, self.name, self.error = "loading", name, ""
+            self.state, self.name, self.error = "loading", name, GlaswerkError("")
         threading.Thread(target=self._load, args=(name,), name="glaswerk-load", daemon=True).start()
 
     def look_again(self) -> None:
@@ -71,7 +72,7 @@ class Holder:
 
     def load(self, name: str) -> None:
         """Open a model now, in this thread. Raises :class:`GlaswerkError` where that fails."""
-        self.state, self.name, self.error = "loading", name, ""
+        self.state, self.name, self.error = "loading", name, GlaswerkError("")
         self._load(name)
         self.model()
 
@@ -81,9 +82,11 @@ class Holder:
 
             opened = load(name)
         except GlaswerkError as error:
-            self.state, self.error = "failed", str(error)
+            self.state, self.error = "failed", error
         except Exception as error:  # a thread's traceback would reach nobody
-            self.state, self.error = "failed", f"{name} could not be opened: {type(error).__name__}: {error}"
+            what = f"{type(error).__name__}: {error}"
+            self.error = GlaswerkError(f"{name} could not be opened: {what}", f"{name} ließ sich nicht öffnen: {what}")
+            self.state = "failed"
         else:
             with self.busy:
                 self.opened, self.name, self.state = opened, opened.origin.name, "ready"
@@ -94,20 +97,23 @@ class Holder:
         if self.opened is not None:
             return self.opened
         if self.state == "loading":
-            raise GlaswerkError(f"{self.name} is still being loaded: wait a moment")
+            raise GlaswerkError(
+                f"{self.name} is still being loaded: wait a moment",
+                f"{self.name} wird noch geladen. Warte einen Moment.",
+            )
         if self.state == "failed":
-            raise GlaswerkError(self.error)
-        raise GlaswerkError("no model is open: make one with `glaswerk run`, then reload this page")
+            raise GlaswerkError(str(self.error), self.error.german)
+        raise GlaswerkError(
+            "no model is open: make one with `glaswerk run`, then reload this page",
+            "Kein Modell ist offen. Mach eines mit `glaswerk run` und lade diese Seite neu.",
+        )
 
     def trace(self, prompt: str | Sequence[int]) -> Trace:
         """The trace of a prompt (text or ids), kept for the next questions about it."""
         with self.busy:
             model = self.model()
             ids = model.tokenizer.encode(prompt) if isinstance(prompt, str) else list(prompt)
-            if len(ids) > MOST_TOKENS:
-                raise GlaswerkError(
-                    f"the prompt has {len(ids):,} tokens; the lab shows up to {MOST_TOKENS}: shorten it"
-                )
+            check_ids(ids, model)
             key = tuple(ids)
             if key not in self._traces:
                 self._traces[key] = model.trace(prompt if isinstance(prompt, str) and prompt else ids)
@@ -118,7 +124,28 @@ class Holder:
 
     def status(self) -> dict[str, Any]:
         """For ``/health`` and the page's head line."""
-        return {"state": self.state, "name": self.name, "error": self.error}
+        told = {"error": str(self.error), "german": self.error.german}
+        return {"state": self.state, "name": self.name, **told}
+
+
+def check_ids(ids: Sequence[int], model: OpenedModel) -> None:
+    """Raises :class:`GlaswerkError` where the lab cannot trace these ids."""
+    known = model.tokenizer.vocabulary_size
+    for number in ids:
+        if not 0 <= number < known:
+            raise GlaswerkError(
+                f"there is no token with the id {number}; this model's ids go from 0 to {known - 1}",
+                f"Ein Token mit der ID {number} gibt es nicht. Die IDs dieses Modells gehen von 0 bis {known - 1}.",
+            )
+    context = model.model.config.context
+    if len(ids) > min(MOST_TOKENS, context):
+        reason, german = f"the lab shows up to {MOST_TOKENS}", f"Das Labor zeigt höchstens {MOST_TOKENS}"
+        if context < MOST_TOKENS:
+            reason, german = f"the model's context holds {context}", f"In den Kontext des Modells passen {context}"
+        raise GlaswerkError(
+            f"the prompt has {len(ids):,} tokens; {reason}: shorten it",
+            f"Der Prompt hat {len(ids)} Tokens. {german}. Kürze ihn.",
+        )
 
 
 def best_model(runs: Path) -> str | None:

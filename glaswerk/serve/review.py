@@ -26,7 +26,10 @@ def due(args: str = "{}") -> Response:
     arguments = arguments_of(args)
     language, chapter = arguments.get("language", "en"), arguments.get("chapter") or None
     if language not in LANGUAGES or not isinstance(chapter, str | None):
-        raise GlaswerkError("language must be en or de, chapter a chapter's name")
+        raise GlaswerkError(
+            "language must be en or de, chapter a chapter's name",
+            "„language“ muss „en“ oder „de“ sein, „chapter“ der Name eines Kapitels.",
+        )
     return Response(as_json(told(Book(), language, chapter, date.today())), media_type="application/json")
 
 
@@ -39,7 +42,7 @@ async def answer(request: Request) -> dict[str, Any]:
     given = await body_of(request)
     card, rating = (given.get("card"), given.get("rating")) if isinstance(given, dict) else (None, None)
     if not isinstance(card, str) or type(rating) is not int:
-        raise GlaswerkError("an answer needs card and rating")
+        raise GlaswerkError("an answer needs card and rating", "Zu einer Antwort gehören „card“ und „rating“.")
     return await run_in_threadpool(kept, Book(), card, rating, date.today())
 
 
@@ -125,7 +128,7 @@ def chapters(now: review.Today, language: str) -> list[dict[str, Any]]:
 def kept(book: Book, key: str, rating: int, day: date) -> dict[str, Any]:
     """Write an answer down."""
     if key not in review.cards():
-        raise GlaswerkError(f"there is no card {key[:80]!r}")
+        raise GlaswerkError(f"there is no card {key[:80]!r}", f"Eine Karte „{key[:80]}“ gibt es nicht.")
     counted = book.add(key, rating, day)
     due_ = review.standings(book.answers(key))[key].due
     return {"counted": counted, "due": due_.isoformat(), "days": (due_ - day).days}

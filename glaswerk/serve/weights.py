@@ -29,7 +29,9 @@ def weight(holder: Holder, arguments: Mapping[str, Any]) -> str:
 
     name, layer = arguments.get("name", "q"), arguments.get("layer", 0)
     if not isinstance(name, str) or len(name) > 40 or type(layer) is not int:
-        raise GlaswerkError("name must be a text and layer a whole number")
+        raise GlaswerkError(
+            "name must be a text and layer a whole number", "„name“ muss ein Text sein, „layer“ eine ganze Zahl."
+        )
     opened = holder.model()
     with holder.busy:
         one = piece(opened.model, name, layer)

@@ -39,7 +39,7 @@ export async function ask(kind, args = {}, signal) {
   const text = canonical(args), name = fingerprint(text);
   if (!live && page.dataset.browser !== undefined) {
     const { answers, compute } = await import("./forward/client.js");
-    if (answers(kind, args)) return compute(kind, args, (message) => new Told(message));
+    if (answers(kind, args)) return compute(kind, args, (told) => new Told(said(told)));
   }
   if (!live && !(await exported())[kind]?.includes(name)) throw new Told("not-exported");
   const address = live ? `${root}api/${kind}?args=${encodeURIComponent(text)}` : `${root}data/${kind}/${name}.json`;
@@ -50,10 +50,18 @@ export async function ask(kind, args = {}, signal) {
     if (signal?.aborted) throw error;
     throw new Told(live ? "stopped" : "unreachable");
   }
+  return toldBy(response);
+}
+
+/** What a response says; its error in the page's language. @param {Response} response @returns {Promise<any>} */
+export async function toldBy(response) {
   const told = await response.json().catch(() => ({ error: `${response.status}` }));
-  if (!response.ok) throw new Told(told.error ?? `${response.status}`);
+  if (!response.ok) throw new Told(said({ error: `${response.status}`, ...told }));
   return told;
 }
+
+/** An error in the page's language. @param {{error: string, german?: string}} told @returns {string} */
+const said = ({ error, german }) => (language === "de" && german) || error;
 
 /** @type {Promise<Record<string, string[]>>|null} */
 let index = null;
@@ -169,7 +177,7 @@ export async function look() {
   try {
     const told = await (await fetch(`${root}health`, { cache: "no-store" })).json();
     const before = status;
-    status = told.model;
+    status = { ...told.model, error: said(told.model) };
     if (!reachable) { reachable = true; forget(); document.dispatchEvent(new Event("glaswerk-back")); }
     if (before.state !== status.state || before.name !== status.name) {
       if (before.name !== status.name) forget();

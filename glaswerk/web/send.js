@@ -1,6 +1,6 @@
 // What a page writes: a JSON body to the live lab. Left out: reading (data.js).
 
-import { Told } from "./data.js";
+import { Told, toldBy } from "./data.js";
 
 const root = document.documentElement.dataset.up ?? "";
 
@@ -13,7 +13,5 @@ export async function send(kind, value) {
   } catch {
     throw new Told("stopped");
   }
-  const told = await response.json().catch(() => ({ error: `${response.status}` }));
-  if (!response.ok) throw new Told(told.error ?? `${response.status}`);
-  return told;
+  return toldBy(response);
 }

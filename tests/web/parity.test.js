@@ -122,13 +122,19 @@ test("other kinds of questions are answered as the server answers them", () => {
   assert.deepEqual({ ...greedy, probability: 0 }, { ...wanted.step.told, probability: 0 });
 });
 
-test("what cannot be answered is one clear line", () => {
+test("what cannot be answered is one clear line, in both languages", () => {
   const model = opened(json("cases.json")[0].name);
-  assert.throws(() => model.answer("trace", { prompt: "" }), /the prompt is empty/);
-  assert.throws(() => model.answer("tokens", { text: "a".repeat(2001) }), /shorten it/);
-  assert.throws(() => model.answer("trace", { prompt: "a ".repeat(500) }), /shorten it/);
-  assert.throws(() => model.answer("trace", { ids: [1e6] }), /is no id/);
-  assert.throws(() => model.answer("trace", { prompt: "a", only: "nothing.*" }), /no step/);
+  for (const [kind, args, text, german] of [
+    ["trace", { prompt: "" }, /the prompt is empty/, /Der Prompt ist leer/],
+    ["tokens", { text: "a".repeat(2001) }, /shorten it/, /Kürze ihn/],
+    ["trace", { prompt: "a ".repeat(500) }, /shorten it/, /Kürze ihn/],
+    ["trace", { ids: [1e6] }, /no token with the id/, /Token mit der ID/],
+    ["trace", { prompt: "a", only: "nothing.*" }, /no step/, /Kein Schritt/],
+    ["stack", { prompt: "a", place: 99 }, /whole number/, /ganze Zahl/],
+    ["row", { step: "logits", place: 1e9 }, /none of them/, /gehört nicht dazu/],
+  ]) {
+    assert.throws(() => model.answer(kind, args), (error) => text.test(error.message) && german.test(error.german));
+  }
 });
 
 test("draws follow the shares, and the seed decides", () => {

@@ -5,6 +5,7 @@
 import { distribution, ordered } from "../sampling.js";
 import { linear, softmaxBefore } from "./decoder.js";
 import { Recording, largest } from "./recording.js";
+import { Refused } from "./refused.js";
 import { row } from "./rows.js";
 import { chip, hex } from "./tokenizer.js";
 
@@ -39,17 +40,17 @@ export class Answers {
   /** @param {string} text @returns {string} */
   text(text) {
     const length = [...text].length, most = this.about.most_characters;
-    if (length > most) throw new Error(`the text is ${length} characters long, this page takes ${most}: shorten it`);
+    if (length > most) throw new Refused(`the text is ${length} characters long, this page takes ${most}: shorten it`, `Der Text ist ${length} Zeichen lang, diese Seite nimmt höchstens ${most}. Kürze ihn.`);
     return text;
   }
 
   /** Make the recording that of the prompt, a text or ids; returns its text. @param {Record<string, any>} args */
   record({ prompt, ids }) {
-    if (ids === undefined && !prompt) throw new Error("the prompt is empty: type at least one character");
+    if (ids === undefined && !prompt) throw new Refused("the prompt is empty: type at least one character", "Der Prompt ist leer. Gib mindestens ein Zeichen ein.");
     const numbers = ids ?? this.tokenizer.encode(this.text(prompt));
     numbers.forEach((/** @type {number} */ id) => this.tokenizer.tokenBytes(id)); // throws for one that is none
     const most = Math.min(this.about.most_tokens, this.about.model.context);
-    if (numbers.length > most) throw new Error(`the prompt has ${numbers.length} tokens; this page shows up to ${most}: shorten it`);
+    if (numbers.length > most) throw new Refused(`the prompt has ${numbers.length} tokens; this page shows up to ${most}: shorten it`, `Der Prompt hat ${numbers.length} Tokens. Diese Seite zeigt höchstens ${most}. Kürze ihn.`);
     this.recording.become(numbers);
     return ids ? this.tokenizer.decode(ids) : prompt;
   }
@@ -130,7 +131,7 @@ export class Answers {
     this.record(args);
     const { layers, width, tied } = this.decoder.config, T = this.recording.ids.length, known = this.tokenizer.size;
     const place = args.place ?? T - 1;
-    if (!Number.isInteger(place) || place < 0 || place >= T) throw new Error(`place must be a whole number from 0 to ${T - 1}`);
+    if (!Number.isInteger(place) || place < 0 || place >= T) throw new Refused(`place must be a whole number from 0 to ${T - 1}`, `„place“ muss eine ganze Zahl von 0 bis ${T - 1} sein.`);
     const table = this.decoder.weight(tied ? "embedding" : "unembedding.weight");
     const value = (/** @type {string} */ name) => /** @type {import("./recording.js").Value} */ (this.recording.values.get(name)).data;
     const first = this.recording.values.has("residual") ? "residual" : "embeddings";
@@ -173,7 +174,7 @@ function selected(steps, only) {
   const globs = only.split(",").map((glob) => glob.trim());
   const patterns = globs.map((glob) => new RegExp(`^${glob.replace(/[.+^${}()|\\]/g, "\\$&").replaceAll("*", ".*").replaceAll("?", ".").replaceAll("[!", "[^")}$`));
   patterns.forEach((pattern, place) => {
-    if (!steps.some(({ name }) => pattern.test(name))) throw new Error(`no step of the trace matches '${globs[place]}'`);
+    if (!steps.some(({ name }) => pattern.test(name))) throw new Refused(`no step of the trace matches '${globs[place]}'`, `Kein Schritt der Aufzeichnung passt zu „${globs[place]}“.`);
   });
   return steps.filter(({ name }) => patterns.some((pattern) => pattern.test(name)));
 }

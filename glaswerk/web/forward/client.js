@@ -11,19 +11,19 @@ let asked = 0;
 /** @type {Map<number, {done: (told: any) => void, failed: (error: Error) => void}>} */
 const waiting = new Map();
 
-/** @param {string} kind @param {Record<string, any>} args @param {(message: string) => Error} failure
+/** @param {string} kind @param {Record<string, any>} args @param {(told: {error: string, german?: string}) => Error} failure
  * @returns {Promise<any>} */
 export function compute(kind, args, failure) {
   if (!worker) {
     worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
-    worker.addEventListener("message", ({ data: { number, told, error } }) => {
+    worker.addEventListener("message", ({ data: { number, told, error, german } }) => {
       const one = waiting.get(number);
       waiting.delete(number);
       if (error === undefined) one?.done(told);
-      else one?.failed(failure(error));
+      else one?.failed(failure({ error, german }));
     });
     worker.addEventListener("error", (event) => {
-      for (const one of waiting.values()) one.failed(failure(event.message || "the model could not be started"));
+      for (const one of waiting.values()) one.failed(failure({ error: event.message || "the model could not be started", german: event.message || "Das Modell ließ sich nicht starten." }));
       waiting.clear();
     });
   }

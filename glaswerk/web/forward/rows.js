@@ -1,11 +1,13 @@
 // Which row of which matrix made one number of a step; glaswerk/lens/rows.py in the browser, with the same answers.
 
+import { Refused } from "./refused.js";
+
 /** @param {import("./decoder.js").Decoder} decoder @param {string} step @param {number} place
  * @returns {{matrix: string, row: number, weights?: Float32Array, gain?: number, bias: number|null, eps?: number}} */
 export function row(decoder, step, place) {
   const { layers, heads, kv_heads, head_width, width, mlp_width, vocabulary_size, activation, qk_norm, norm_eps, tied } = decoder.config;
   const [, layer, inner] = step.match(/^blocks\.(\d+)\.(.*)$/) ?? [];
-  if (layer !== undefined && Number(layer) >= layers) throw new Error(`there is no step '${step}': the model has ${layers} layers, counted from 0`);
+  if (layer !== undefined && Number(layer) >= layers) throw new Refused(`there is no step '${step}': the model has ${layers} layers, counted from 0`, `Den Schritt „${step}“ gibt es nicht. Das Modell hat ${layers} Schichten, von 0 an gezählt.`);
   const block = layer === undefined ? "" : `blocks.${layer}.`, name = inner ?? step;
   const queries = heads * head_width, keys = kv_heads * head_width;
   /** step -> matrix, rows before its own, its own rows @type {Record<string, [string, number, number]>} */
@@ -23,7 +25,7 @@ export function row(decoder, step, place) {
     ? { attention_norm: "attention_norm", mlp_norm: "mlp_norm", ...(qk_norm ? { "attention.q_normed": "attention.q_norm", "attention.k_normed": "attention.k_norm" } : {}) }
     : { norm: "norm" };
   const check = (/** @type {number} */ rows) => {
-    if (!Number.isInteger(place) || place < 0 || place >= rows) throw new Error(`${step} has ${rows} places, counted from 0; ${place} is none of them`);
+    if (!Number.isInteger(place) || place < 0 || place >= rows) throw new Refused(`${step} has ${rows} places, counted from 0; ${place} is none of them`, `${step} hat ${rows} Stellen, von 0 an gezählt; ${place} gehört nicht dazu.`);
   };
   const bias = (/** @type {string} */ of, /** @type {number} */ at) => decoder.weights[`${of}.bias`]?.data[at] ?? null;
   if (block && matrices[name]) {
@@ -41,7 +43,7 @@ export function row(decoder, step, place) {
     const matrix = tied ? "embedding" : "unembedding";
     return { matrix, row: place, weights: one(decoder.weights[tied ? "embedding" : "unembedding.weight"], place), bias: null };
   }
-  throw new Error(`'${step}' is not made by a row of weights`);
+  throw new Refused(`'${step}' is not made by a row of weights`, `„${step}“ entsteht nicht aus einer Zeile von Gewichten.`);
 }
 
 /** One row of a matrix [N, K]. @param {import("./safetensors.js").Weight} matrix @param {number} place */

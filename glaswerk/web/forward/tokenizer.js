@@ -2,6 +2,8 @@
 // Left out: special tokens inside a text (a prompt's text is text), and vocabularies whose text is cut in other ways
 // than by one expression; the export keeps those out of the browser.
 
+import { Refused } from "./refused.js";
+
 // GPT-2's visible stand-ins for bytes: printable ones are themselves, the others follow from U+0100 on
 const printable = (/** @type {number} */ byte) => (byte >= 0x21 && byte < 0x7f) || (byte >= 0xa1 && byte < 0xad) || byte >= 0xae;
 /** byte -> character @type {string[]} */
@@ -69,7 +71,7 @@ export class Tokenizer {
   /** The bytes of one id. @param {number} id @returns {Uint8Array} */
   tokenBytes(id) {
     const found = this.bytes[id];
-    if (!found) throw new Error(`${id} is no id of this tokenizer; its ids go from 0 to ${this.size - 1}`);
+    if (!found) throw new Refused(`there is no token with the id ${id}; this model's ids go from 0 to ${this.size - 1}`, `Ein Token mit der ID ${id} gibt es nicht. Die IDs dieses Modells gehen von 0 bis ${this.size - 1}.`);
     return found;
   }
 

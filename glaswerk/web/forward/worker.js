@@ -1,8 +1,9 @@
 // The model in a thread of its own, so that the page stays usable while it computes. Takes {number, kind, args}, answers
-// {number, told} or {number, error}. The weights are fetched when the first question comes.
+// {number, told} or {number, error, german}. The weights are fetched when the first question comes.
 
 import { Answers } from "./answers.js";
 import { Decoder } from "./decoder.js";
+import { Refused } from "./refused.js";
 import { tensors } from "./safetensors.js";
 import { Tokenizer } from "./tokenizer.js";
 
@@ -11,7 +12,7 @@ const folder = new URL("../../model/", import.meta.url);
 /** @param {string} name @returns {Promise<Response>} */
 async function file(name) {
   const response = await fetch(new URL(name, folder));
-  if (!response.ok) throw new Error(`${name} could not be fetched: ${response.status}`);
+  if (!response.ok) throw new Refused(`${name} could not be fetched: ${response.status}`, `${name} ließ sich nicht laden: ${response.status}`);
   return response;
 }
 
@@ -32,6 +33,7 @@ addEventListener("message", async (/** @type {MessageEvent} */ event) => {
     answers ??= load();
     postMessage({ number, told: (await answers).answer(kind, args) });
   } catch (error) {
-    postMessage({ number, error: error instanceof Error ? error.message : String(error) });
+    const text = error instanceof Error ? error.message : String(error);
+    postMessage({ number, error: text, german: error instanceof Refused ? error.german : text });
   }
 });

@@ -45,7 +45,9 @@ def effort(model: OpenedModel, prompt: str = "Paris ist die Hauptstadt von") -> 
     products (a multiplication and an addition are two)."""
     ids = model.tokenizer.encode(prompt)
     if not ids:
-        raise GlaswerkError("the prompt is empty: type at least one character")
+        raise GlaswerkError(
+            "the prompt is empty: type at least one character", "Der Prompt ist leer. Gib mindestens ein Zeichen ein."
+        )
     config, parts = model.model.config, model.model.parameters_count()
     table = parts["head"] or parts["embedding"]  # tied: the embedding is the output matrix as well
     layers = parts["attention"] + parts["mlp"]

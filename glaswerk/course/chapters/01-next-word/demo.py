@@ -74,7 +74,10 @@ def counted(model: OpenedModel) -> Counted:
     for name in PULLED:
         if pull.is_pulled(name):
             return pulled_text(name, model.tokenizer)
-    raise GlaswerkError("there is no text to count: fetch one with `glaswerk pull wikipedia-en`, then reload this page")
+    raise GlaswerkError(
+        "there is no text to count: fetch one with `glaswerk pull wikipedia-en`, then reload this page",
+        "Es gibt keinen Text zum Zählen. Hol einen mit `glaswerk pull wikipedia-en` und lade diese Seite neu.",
+    )
 
 
 @lru_cache(maxsize=2)
@@ -110,12 +113,16 @@ def about(text: Counted) -> dict[str, Any]:
 def ids_of(model: OpenedModel, text: str, room: int = 0) -> list[int]:
     """The ids of a text; one clear line where it is empty or leaves no ``room`` in the context."""
     if not text:
-        raise GlaswerkError("the text is empty: type at least one character")
+        raise GlaswerkError(
+            "the text is empty: type at least one character", "Der Text ist leer. Gib mindestens ein Zeichen ein."
+        )
     ids = model.prompt_ids(text)
     if len(ids) + room > model.model.config.context:
         raise GlaswerkError(
             f"the text has {len(ids):,} tokens and the context of {model.origin.name} is "
-            f"{model.model.config.context:,}: shorten it"
+            f"{model.model.config.context:,}: shorten it",
+            f"Der Text hat {len(ids)} Tokens, und in den Kontext von {model.origin.name} passen "
+            f"{model.model.config.context}. Kürze ihn.",
         )
     return ids
 
@@ -292,13 +299,18 @@ def product(model: OpenedModel, question: str = "Hello", rules: str = "", seed: 
     """What a chat program sends for one question, token by token, and what the model writes behind it; for a model
     without a chat format, the bare text."""
     if not question.strip():
-        raise GlaswerkError("the question is empty: type at least one character")
+        raise GlaswerkError(
+            "the question is empty: type at least one character", "Die Frage ist leer. Gib mindestens ein Zeichen ein."
+        )
     system = [{"role": "system", "content": rules}] if rules.strip() else []
     messages = [*system, {"role": "user", "content": question}]
     ids = model.chat_ids(messages) if model.has_chat else ids_of(model, question)
     room = model.model.config.context - len(ids)
     if room < 1:
-        raise GlaswerkError(f"with its frame that is {len(ids):,} tokens, more than the context holds: shorten it")
+        raise GlaswerkError(
+            f"with its frame that is {len(ids):,} tokens, more than the context holds: shorten it",
+            f"Mit ihrem Rahmen sind das {len(ids)} Tokens, mehr als in den Kontext passen. Kürze die Frage.",
+        )
     options = {"max_tokens": min(48, room), "temperature": 0.7, "top_p": 0.95, "seed": seed}
     made = model.chat(messages, **options) if model.has_chat else model.generate(question, **options)
     special = set(model.tokenizer.special.values())

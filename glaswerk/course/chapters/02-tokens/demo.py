@@ -79,7 +79,10 @@ def size(kind: Tokenizer | WordPiece) -> int:
 def cut_all(kind: Tokenizer | WordPiece, texts: list[str]) -> dict[str, Any]:
     """Several texts by one vocabulary."""
     if sum(map(len, texts)) > 2_000:
-        raise GlaswerkError("the texts are longer than 2,000 characters together: shorten them")
+        raise GlaswerkError(
+            "the texts are longer than 2,000 characters together: shorten them",
+            "Die Texte sind zusammen länger als 2000 Zeichen. Kürze sie.",
+        )
     return {"vocabulary": size(kind), "cuts": [pieces(kind, text) for text in texts]}
 
 
@@ -145,7 +148,7 @@ def letters(model: OpenedModel, word: str = "strawberry", letter: str = "r") -> 
     stands in the word: the probabilities of the digits, among each other."""
     word, letter = word.strip(), letter.strip()
     if not word or not letter:
-        raise GlaswerkError("type a word and a letter")
+        raise GlaswerkError("type a word and a letter", "Gib ein Wort und einen Buchstaben ein.")
     tokenizer = model.tokenizer
     prompt = f'The letter "{letter}" occurs in the word "{word}" this many times:'
     ids = tokenizer.encode(word)

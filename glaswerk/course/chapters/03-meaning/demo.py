@@ -128,7 +128,10 @@ def of_model(model: OpenedModel) -> WordVectors:
         if text[:1] == " " and WORD.fullmatch(text[1:]) and text == text.lower():
             words.setdefault(text[1:], number)
     if len(words) < 3:
-        raise GlaswerkError("the open model's vocabulary has hardly any whole words: open a model with a larger one")
+        raise GlaswerkError(
+            "the open model's vocabulary has hardly any whole words: open a model with a larger one",
+            "Im Vokabular des offenen Modells stehen kaum ganze Wörter. Öffne ein Modell mit einem größeren.",
+        )
     with torch.no_grad():
         rows = model.model.embed(torch.tensor([list(words.values())]))[0].float().cpu().numpy()
     return WordVectors(list(words), rows)
@@ -161,7 +164,7 @@ def cleaned(words: list[str]) -> list[str]:
     """Lower case, no spaces; at least one word of at most 30 letters."""
     found = [word.strip().lower()[:30] for word in words if word.strip()]
     if not found:
-        raise GlaswerkError("type at least one word")
+        raise GlaswerkError("type at least one word", "Gib mindestens ein Wort ein.")
     return found
 
 
@@ -259,7 +262,10 @@ def flat(known: WordVectors, words: str) -> dict[str, Any]:
     asked = list(dict.fromkeys(word.lower() for word in WORD.findall(words)))[:60]
     there = [word for word in asked if word in known]
     if len(there) < 3:
-        raise GlaswerkError("a map needs at least three words that have a vector")
+        raise GlaswerkError(
+            "a map needs at least three words that have a vector",
+            "Für eine Karte braucht es mindestens drei Wörter, die einen Vektor haben.",
+        )
     places, shares = pca(known.unit[[known.places[word] for word in there]])
     return {
         "words": there,
@@ -309,7 +315,10 @@ def averages(sentences: list[str] = ["Dog bites man", "Man bites dog"]) -> dict[
     known = glove()
     words = [[word for word in WORD.findall(sentence.lower()) if word in known] for sentence in sentences[:6]]
     if not words or not all(words):
-        raise GlaswerkError("each sentence needs a word that has a vector")
+        raise GlaswerkError(
+            "each sentence needs a word that has a vector",
+            "In jedem Satz muss ein Wort stehen, das einen Vektor hat.",
+        )
     means = [np.mean([known[word] for word in sentence], axis=0) for sentence in words]
     return {
         "sentences": sentences[:6],
@@ -335,12 +344,14 @@ def contexts(
     embedding, where the word is the same in all, to the last."""
     word = cleaned([word])[0]
     if not 2 <= len(sentences) <= 6:
-        raise GlaswerkError("two to six sentences can be compared")
+        raise GlaswerkError("two to six sentences can be compared", "Vergleichen lassen sich zwei bis sechs Sätze.")
     layers: list[list[np.ndarray]] = []
     for sentence in sentences:
         found = sentence.lower().rfind(word)
         if found < 0:
-            raise GlaswerkError(f"the word {word!r} is not in {sentence!r}")
+            raise GlaswerkError(
+                f"the word {word!r} is not in {sentence!r}", f"Das Wort „{word}“ kommt in „{sentence}“ nicht vor."
+            )
         upto = sentence[: found + len(word)]  # what comes after cannot change it: a token sees only those before
         seen = model.trace(upto)
         names = ["embeddings", *(f"blocks.{layer}.residual" for layer in range(model.model.config.layers))]

@@ -105,7 +105,10 @@ def cut(
     ids = model.tokenizer.encode(prompt)
     row, column = (place(model, ids, prompt, words) for words in (looks, at))
     if column > row:
-        raise GlaswerkError(f"{looks!r} stands before {at!r}: a token sees none that comes after it")
+        raise GlaswerkError(
+            f"{looks!r} stands before {at!r}: a token sees none that comes after it",
+            f"„{looks}“ steht vor „{at}“. Ein Token sieht keines, das nach ihm kommt.",
+        )
     plain, _ = plain_copy(model.model)
     layers, heads = plain.config.layers, plain.config.heads
     ids_BT = torch.tensor([ids])
@@ -155,7 +158,7 @@ def place(model: OpenedModel, ids: list[int], prompt: str, words: str) -> int:
     """The place of the token in which ``words`` end."""
     start = prompt.find(words)
     if start < 0 or not words:
-        raise GlaswerkError(f"{words!r} does not stand in the prompt")
+        raise GlaswerkError(f"{words!r} does not stand in the prompt", f"„{words}“ kommt im Prompt nicht vor.")
     end = len(prompt[: start + len(words)].encode())
     for number, each in enumerate(ids):
         end -= len(model.tokenizer.token_bytes(each))

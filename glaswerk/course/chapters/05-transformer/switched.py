@@ -131,13 +131,16 @@ def read(off: Sequence[str], model: Decoder) -> list[tuple[str, int | None, int 
         if part not in PARTS or match is None or (part == "head") != (match[2] is not None):
             raise GlaswerkError(
                 f"{text[:40]!r} is no part: write mlp:3 or mlp:all (or attention, norm, residual), head:3.2, position "
-                "or mask"
+                "or mask",
+                f"„{text[:40]}“ ist kein Teil. Schreib mlp:3 oder mlp:all (auch mit attention, norm oder residual), "
+                "head:3.2, position oder mask.",
             )
         layer = None if match[1] == "all" else int(match[1])
         head = None if match[2] is None else int(match[2])
         if (layer is not None and layer >= layers) or (head is not None and head >= heads):
             raise GlaswerkError(
-                f"{text!r} is not there: this model has {layers} layers and {heads} heads, counted from 0"
+                f"{text!r} is not there: this model has {layers} layers and {heads} heads, counted from 0",
+                f"„{text}“ gibt es nicht. Dieses Modell hat {layers} Schichten und {heads} Köpfe, von 0 an gezählt.",
             )
         found.append((part, layer, head))
     return found
@@ -159,7 +162,10 @@ def measured(opened: OpenedModel, text: str, off: Sequence[str]) -> dict[str, An
     ids, source = held_out(opened, text)
     ids = ids[: min(MOST, model.config.context) + 1]
     if len(ids) < 3:
-        raise GlaswerkError("the text is too short to predict anything: write a sentence")
+        raise GlaswerkError(
+            "the text is too short to predict anything: write a sentence",
+            "Der Text ist zu kurz, um darin etwas vorherzusagen. Schreib einen Satz.",
+        )
     whole = losses(model, ids, None)[0]
     now = losses(model, ids, Off(parts))[0] if parts else whole
     return {

@@ -189,7 +189,10 @@ def tokens(model: OpenedModel, prompt: str = "Paris ist die Hauptstadt von Frank
 
     ids = model.tokenizer.encode(prompt)[:96]
     if len(ids) < 2:
-        raise GlaswerkError("the text needs two tokens or more: the first one is never predicted")
+        raise GlaswerkError(
+            "the text needs two tokens or more: the first one is never predicted",
+            "Der Text muss mindestens zwei Tokens haben: Das erste wird nie vorhergesagt.",
+        )
     with torch.no_grad():
         logits_TV = model.model(torch.tensor([ids]))[0, :-1, : model.tokenizer.vocabulary_size].float()
     losses = F.cross_entropy(logits_TV, torch.tensor(ids[1:]), reduction="none")

@@ -58,7 +58,7 @@ class Lesson:
         self.language, self.factor, self.muon = language, factor, muon
         self.pieces: list[dict[str, Any]] = []
         self.asked, self.wanted, self.over, self.stopping = time.monotonic(), 0, False, False
-        self.error = ""
+        self.error: GlaswerkError | None = None
         self.changed = threading.Condition()
         self.losses: list[tuple[int, float]] = []
         self.thread = threading.Thread(target=self.run, name="glaswerk-lesson", daemon=True)
@@ -70,8 +70,10 @@ class Lesson:
             self.train()
         except Stopped:
             pass
+        except GlaswerkError as error:
+            self.error = error
         except Exception as error:  # a thread's traceback would reach nobody
-            self.error = str(error) if isinstance(error, GlaswerkError) else f"{type(error).__name__}: {error}"
+            self.error = GlaswerkError(f"{type(error).__name__}: {error}")
         with self.changed:
             self.over = True
             self.changed.notify_all()
@@ -159,7 +161,11 @@ class Lesson:
                 return self.pieces[number]
             if self.pieces and self.pieces[-1]["diverged"]:
                 return self.pieces[-1]
-            raise GlaswerkError(self.error or "this training was stopped; start it again")
+            if self.error is not None:
+                raise self.error
+            raise GlaswerkError(
+                "this training was stopped; start it again", "Dieses Training wurde angehalten. Starte es neu."
+            )
 
     def stop(self) -> None:
         """End the thread at the next piece."""
@@ -184,7 +190,10 @@ def started(language: str, factor: float, muon: bool, number: int) -> Lesson:
         if now is not None and not now.over:
             time.sleep(min(ABANDONED, max(0.0, now.asked + ABANDONED - time.monotonic())))
             if now.asked + ABANDONED > time.monotonic():
-                raise GlaswerkError("another training runs in this lab: stop that one, or wait until it is done")
+                raise GlaswerkError(
+                    "another training runs in this lab: stop that one, or wait until it is done",
+                    "In diesem Labor läuft schon ein Training. Halte es an, oder warte, bis es fertig ist.",
+                )
             now.stop()
         _current = Lesson(language, factor, muon)
         return _current

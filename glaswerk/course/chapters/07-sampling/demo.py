@@ -84,13 +84,17 @@ def numbers() -> dict[str, float]:
 def room(model: OpenedModel, prompt: str, tokens: int) -> tuple[list[int], int]:
     """The prompt's ids, and how many of ``tokens`` still fit into the context behind it."""
     if not prompt:
-        raise GlaswerkError("the prompt is empty: type at least one character")
+        raise GlaswerkError(
+            "the prompt is empty: type at least one character", "Der Prompt ist leer. Gib mindestens ein Zeichen ein."
+        )
     ids = model.prompt_ids(prompt)
     free = model.model.config.context - len(ids)
     if free < 1:
         raise GlaswerkError(
             f"the prompt has {len(ids):,} tokens and the context of {model.origin.name} is "
-            f"{model.model.config.context:,}: shorten it, there must be room for at least one more"
+            f"{model.model.config.context:,}: shorten it, there must be room for at least one more",
+            f"Der Prompt hat {len(ids)} Tokens, und in den Kontext von {model.origin.name} passen "
+            f"{model.model.config.context}. Kürze ihn: Mindestens eines muss noch Platz haben.",
         )
     return ids, min(tokens, free)
 
