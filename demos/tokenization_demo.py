@@ -167,10 +167,10 @@ def tell(talk: Talk, options: argparse.Namespace) -> None:
         tried = " ".join([*tries[:3], "…"] if len(tries) > 3 else tries) or "-"
         talk.say(f"  <token {piece}>   vergeblich: {tried}", f"  <token {piece}>   in vain: {tried}")
 
-    talk.title("6. Wie viele Token der Text wird", "6. How many tokens the text becomes")
+    talk.title("6. Wie viele Tokens aus dem Text werden", "6. How many tokens the text becomes")
     kinds = talk.choose("Zeichen,Bytes,Wörter,BPE", "characters,bytes,words,BPE").split(",")
     talk.table({"": kinds, "Token|tokens": map(len, (text, text.encode(), words, encoded))})
-    talk.next("Was aus den Token wird", "What becomes of the tokens", "self_attention_demo")
+    talk.next("Was aus den Tokens wird", "What becomes of the tokens", "self_attention_demo")
 
 
 if __name__ == "__main__":

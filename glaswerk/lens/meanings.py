@@ -57,7 +57,7 @@ MEANINGS = {
     "logits": Meaning(
         "BTV",
         "A score for every token of the vocabulary: how well it would come next.",
-        "Eine Punktzahl für jedes Token des Vokabulars: wie gut es als nächstes passt.",
+        "Ein Score für jedes Token des Vokabulars: wie gut es als nächstes passt.",
     ),
     "probabilities": Meaning(
         "BTV",
@@ -103,7 +103,7 @@ MEANINGS = {
     "attention.q_rotated": Meaning(
         "BHTD",
         "Queries turned by their place, so that a score depends on the distance between two tokens.",
-        "Queries nach ihrer Stelle gedreht; so hängt eine Punktzahl vom Abstand zweier Token ab.",
+        "Queries nach ihrer Stelle gedreht; so hängt ein Score vom Abstand zweier Tokens ab.",
     ),
     "attention.k_rotated": Meaning(
         "BGTD",
@@ -113,17 +113,17 @@ MEANINGS = {
     "attention.scores": Meaning(
         "BHTS",
         "Query times key, divided by the root of the head's width: how well each pair of tokens fits.",
-        "Query mal Key, geteilt durch die Wurzel der Kopfbreite: wie gut je zwei Token zusammenpassen.",
+        "Query mal Key, geteilt durch die Wurzel der Kopfbreite: wie gut je zwei Tokens zusammenpassen.",
     ),
     "attention.mask": Meaning(
         "BTS",
         "Who may look where: 1 at earlier tokens and itself, 0 at later ones.",
-        "Wer wohin schauen darf: 1 bei früheren Token und sich selbst, 0 bei späteren.",
+        "Wer wohin schauen darf: 1 bei früheren Tokens und sich selbst, 0 bei späteren.",
     ),
     "attention.weights": Meaning(
         "BHTS",
         "The allowed scores through softmax: the share of attention each token gives, in every row 1.",
-        "Die erlaubten Punktzahlen nach der Softmax-Funktion: wie sich die Attention verteilt, je Zeile 1.",
+        "Die erlaubten Scores nach der Softmax-Funktion: wie sich die Attention verteilt, je Zeile 1.",
     ),
     "attention.heads": Meaning(
         "BHTD",

@@ -23,7 +23,7 @@ export default {
     looks: "{from} sieht {to} an",
     query: "Query von {token}",
     key: "Key von {token}",
-    score: "Punktzahl",
+    score: "Score",
     product: "Query · Key",
     divided: "geteilt durch √{d} = {root}",
     share: "Anteil nach Softmax",

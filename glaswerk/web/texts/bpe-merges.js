@@ -25,7 +25,7 @@ export default {
     less: "eine zurück",
     more: "nächste Verschmelzung",
     begin: "Noch nichts verschmolzen: {bytes} Bytes, jedes ein eigenes Token.",
-    because: "stehen {count}-mal nebeneinander, kein anderes Paar öfter. Sie werden Token {id}.",
+    because: "stehen {count}-mal nebeneinander, kein anderes Paar öfter. Sie werden zu Token {id}.",
     length: "Aus {bytes} Bytes sind {tokens} Tokens geworden; das Vokabular hat {vocabulary}.",
     next: "Paare, die jetzt nebeneinander stehen; das erste ist an der Reihe",
     end: "Kein Paar kommt mehr zweimal vor: Es gibt nichts mehr zu lernen.",

@@ -24,7 +24,7 @@ export default {
     min_p: "Min-p",
     off: "aus",
     draw: "Ein Token ziehen",
-    kept: "{kept} von {vocabulary} Token können noch gezogen werden; der Rest dieser Liste geht leer aus",
+    kept: "{kept} von {vocabulary} Tokens können noch gezogen werden; der Rest dieser Liste geht leer aus",
     drawn: "Gezogen: {token} (das Modell gab ihm {probability})",
     append: "Anhängen",
     bars: "Kandidaten und ihre Anteile",

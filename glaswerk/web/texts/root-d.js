@@ -16,7 +16,7 @@ export default {
     width: "Zahlen je Query, d",
     plain: "ohne Teilen",
     divided: "geteilt durch √d",
-    spread: "Streuung der Punktzahlen",
+    spread: "Streuung der Scores",
     largest: "größter Anteil, Mittel aus {queries} Queries",
     shares: "Anteile von 8 Keys, {how}",
   },
