@@ -91,7 +91,7 @@ def tell(talk: Talk, options: argparse.Namespace) -> None:
 
     talk.title("2. Logits: z = W_out h + b", "2. Logits: z = W_out h + b")
     talk.say(
-        "Jede Zeile von W_out mal h, plus b. Ein <logit Logit z> ist ein Punktestand, noch keine Wahrscheinlichkeit.",
+        "Jede Zeile von W_out mal h, plus b. Ein <logit Logit z> ist ein Score, noch keine Wahrscheinlichkeit.",
         "Each row of W_out times h, plus b. A <logit logit z> is a score, not yet a probability.",
     )
     sums = [f"{talk.products(row, h, digits)} + {talk.factor(bias)} =" for row, bias in zip(w_out, B, strict=True)]
