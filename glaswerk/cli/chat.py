@@ -38,18 +38,15 @@ def chat(
 ) -> None:
     """Talk to a model in the terminal."""
     from glaswerk.cli.generate import report
+    from glaswerk.cli.opening import open_model
     from glaswerk.cli.terminal import console, print_json
     from glaswerk.errors import GlaswerkError
-    from glaswerk.found import find
 
     if once is not None and not once.strip():
         raise GlaswerkError("--once needs a question")
     if json and once is None:
         raise GlaswerkError("--json needs --once QUESTION: a conversation is not one JSON object")
-    origin = find(model)
-    from glaswerk.opened import load  # torch: seconds, which nobody shall wait for who mistyped the model
-
-    opened = load(origin, dtype)
+    opened = open_model(model, dtype)
     options: dict[str, Any] = {
         "max_tokens": max_tokens,
         "temperature": temperature,

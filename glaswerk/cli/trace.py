@@ -49,15 +49,12 @@ def trace(
     json: bool = typer.Option(False, "--json", help="One JSON object on stdout."),
 ) -> None:
     """Follow a prompt through the model, step by step."""
+    from glaswerk.cli.opening import open_model
     from glaswerk.cli.terminal import console, print_json
-    from glaswerk.found import find
-
-    origin = find(model)
-    from glaswerk.opened import load  # torch: seconds, which nobody shall wait for who mistyped the model
 
     if prompt == "-":
         prompt = sys.stdin.buffer.read().decode("utf-8", errors="replace")
-    opened = load(origin, dtype)
+    opened = open_model(model, dtype)
     began = time.perf_counter()
     traced = opened.trace(prompt)
     seconds = time.perf_counter() - began

@@ -19,7 +19,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from glaswerk.corpora.crew import cores
 from glaswerk.tokenizer.bpe import BPETokenizer, merge
 from glaswerk.tokenizer.interface import flat, valid_unicode
 from glaswerk.tokenizer.patterns import GPT2, GPT4, GPT4O, QUICK
@@ -168,6 +167,8 @@ class Tiktoken:
         return ids
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        from glaswerk.corpora.crew import cores  # here: it brings all that reads corpora
+
         workers = cores()
         if workers == 1 or len(texts) < 2 or sum(map(len, texts)) < THREADED * len(texts):
             return [self.encode(text) for text in texts]
