@@ -254,11 +254,11 @@ def weight_files(folder: Path) -> list[Path]:
 # ---------------------------------------------------------------------------------------------- saving
 def to_tensors(model: Decoder, dtype: torch.dtype | None = None) -> dict[str, Tensor]:
     """The model's weights under their Hugging Face names, on the CPU, in ``dtype`` (None: as they are)."""
-    if any(isinstance(module, QuantizedLinear) for module in model.modules()):
-        raise GlaswerkError("a quantized model cannot be saved: load it with dtype fp32 or bf16 and save that")
+    parameters = dict(model.named_parameters())
     if any(hasattr(module, "adapters") for module in model.modules()):
         raise GlaswerkError("a model with adapters cannot be saved as it is: bake them in, or save them alone")
-    parameters = dict(model.named_parameters())
+    if not layout(model.config).keys() <= parameters.keys():
+        raise GlaswerkError("a quantized model cannot be saved: load it with dtype fp32 or bf16 and save that")
     tensors: dict[str, Tensor] = {}
     for name, parts in layout(model.config).items():
         value = parameters[name].detach().to("cpu", dtype)
