@@ -97,6 +97,10 @@ class Pair(nn.Module):
         self.a = nn.Parameter(torch.zeros(rank, piece.columns, device=device))
         self.b = nn.Parameter(torch.zeros(piece.rows, rank, device=device))
 
+    def extra_repr(self) -> str:
+        """What tells two pairs apart beside their shapes."""
+        return f"{self.piece.name}, rank={self.rank}, scale={self.scale}"
+
     def change(self) -> Tensor:
         """What the pair adds to its matrix, ``[N, K]``, fp32."""
         return self.scale * (self.b @ self.a)
@@ -121,6 +125,10 @@ class LoRALinear(nn.Module):
             return y
         a_RK, b_NR = fused(pairs, self.rows)
         return y + F.linear(F.linear(x, a_RK.to(x.dtype)), b_NR.to(x.dtype))
+
+    def extra_repr(self) -> str:
+        """Which adapters are in use."""
+        return f"active={self.active}"
 
     def in_use(self) -> list[Pair]:
         """The pairs of the adapters in use."""

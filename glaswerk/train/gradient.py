@@ -1,8 +1,9 @@
-"""One micro-batch: the loss and the gradient of every parameter, as a pure function that can be compiled."""
+"""One micro-batch: the loss and the gradient of every trainable parameter, as a pure function that can be compiled."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import is_dataclass
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from glaswerk.train.objective import Objective
 
 
 class GradientStep:
-    """``step(*batch)`` returns the loss and the gradients, in the order of ``model.parameters()``.
+    """``step(*batch)`` returns the loss and the gradients of what is trainable, in the order of ``model.parameters()``.
 
     Compiled for the shapes of the first batch if ``compile``; another shape is computed uncompiled. A model with
     dropout is too: its random numbers belong to torch's generator, which a compiled library does not share.
@@ -24,10 +25,15 @@ class GradientStep:
     def __init__(self, model: Decoder, objective: Objective, compile: bool, progress: Progress):
         self.model, self.progress = model, progress
         self.module = Bound(model, objective)
-        self.names = [name for name, _ in self.module.named_parameters()]
-        self.parameters = [parameter for _, parameter in self.module.named_parameters()]
+        named = dict(self.module.named_parameters())
+        trainable = [name for name in named if named[name].requires_grad]
+        self.parameters = [named[name] for name in trainable]
+        # what is frozen goes into the compiled function as arguments too: else its numbers would be part of the library
+        frozen = {name: each for name, each in self.module.state_dict(keep_vars=True).items() if not each.requires_grad}
+        self.frozen, self.names = list(frozen.values()), [*trainable, *frozen]
         self.compile = compile and not model.config.dropout
-        self.identity = f"{objective.__module__}.{objective.__qualname__} {model.config} {model.compute_dtype}"
+        # the modules' own description has what else is a constant to the compiler, an adapter's scale for one
+        self.identity = f"{described(objective)} {model.config} {model.compute_dtype} {model}"
         self.run: Flat | None = None
         self.shapes: list[torch.Size] = []
 
@@ -62,7 +68,7 @@ class GradientStep:
 
     def tensors(self, batch: Sequence[Tensor]) -> list[Tensor]:
         """The arguments of the compiled function."""
-        return [*(parameter.detach() for parameter in self.parameters), *batch]
+        return [*(parameter.detach() for parameter in (*self.parameters, *self.frozen)), *batch]
 
     def plain(self, batch: Sequence[Tensor]) -> tuple[Tensor, Sequence[Tensor]]:
         """The same by ordinary autograd."""
@@ -83,12 +89,20 @@ class GradientStep:
 
     def flat(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
         """The same as a function of parameters and batch alone."""
-        count = len(self.names)
+        trainable, count = len(self.parameters), len(self.names)
         with torch.enable_grad():
-            weights = [weight.detach().requires_grad_() for weight in tensors[:count]]
-            named = dict(zip(self.names, weights, strict=True))
+            weights = [weight.detach().requires_grad_() for weight in tensors[:trainable]]
+            named = dict(zip(self.names, (*weights, *tensors[trainable:count]), strict=True))
             loss = torch.func.functional_call(self.module, named, tuple(tensors[count:]))
             return (loss.detach(), *torch.autograd.grad(loss, weights))
+
+
+def described(objective: Objective) -> str:
+    """An objective in words that name everything that decides what it computes: its settings where it is a data class
+    (a function that can be called), else where it is defined."""
+    if is_dataclass(objective):
+        return f"{type(objective).__module__}.{objective!r}"
+    return f"{objective.__module__}.{objective.__qualname__}"
 
 
 class Bound(nn.Module):

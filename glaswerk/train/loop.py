@@ -23,7 +23,7 @@ from glaswerk.train.interrupt import Interrupt
 from glaswerk.train.objective import Objective
 from glaswerk.train.optimizer import MuonAdamW, muon_splits
 from glaswerk.train.plan import TrainPlan, TrainResult
-from glaswerk.train.resume import remembered, resume
+from glaswerk.train.resume import remembered, resume, trained
 from glaswerk.train.watch import Log, Watch
 
 
@@ -51,7 +51,8 @@ def train(
     peak: float | None = None,
     progress: Progress | None = None,
 ) -> TrainResult:
-    """Train ``model`` in place for ``plan.steps`` steps, going on from the newest checkpoint if there is one.
+    """Train what is trainable of ``model`` in place for ``plan.steps`` steps, going on from the newest checkpoint if
+    there is one. What is frozen is not in checkpoints: the caller brings the same again.
 
     ``peak`` (FLOP/s) turns tokens/s into a share of the machine. Raises :class:`Diverged` if the loss or a weight
     stops being a number, ``KeyboardInterrupt`` on Ctrl-C or SIGTERM: after saving a checkpoint once steps are done.
@@ -71,7 +72,7 @@ def train(
         progress=show,
     )
     gradient = GradientStep(model, objective, plan.compile, show)
-    watch = Watch(stage, plan, log, show, model.flops_per_token(plan.time), peak)
+    watch = Watch(stage, plan, log, show, flops_per_token(model, plan.time), peak)
     first, before = resume(model, optimizer, plan, checkpoints, log, watch) if checkpoints else (0, None)
 
     def diverged(what: str, step: int) -> Diverged:
@@ -83,7 +84,7 @@ def train(
         check(done)
         if checkpoints:
             facts = remembered(model, plan, log, watch, compiled)
-            checkpoints.save(done, model.state_dict(), optimizer.state(), facts)
+            checkpoints.save(done, trained(model), optimizer.state(), facts)
 
     def check(done: int) -> None:
         if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
@@ -118,6 +119,14 @@ def train(
     check(plan.steps)
     tokens = plan.steps * plan.tokens_per_step
     return TrainResult(plan.steps, tokens, watch.seconds, watch.speed, watch.loss, compiled)
+
+
+def flops_per_token(model: Decoder, time: int) -> float:
+    """What a token costs; a model that is mostly frozen (adapters) needs no gradients of its matrices."""
+    mostly_frozen = (
+        sum(p.numel() for p in model.parameters() if p.requires_grad) * 2 < model.parameters_count()["total"]
+    )
+    return model.flops_per_token(time) * (2 / 3 if mostly_frozen else 1)
 
 
 def due(done: int, every: int, steps: int) -> bool:

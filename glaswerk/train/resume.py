@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from safetensors import SafetensorError
+from torch import Tensor
 
 from glaswerk.errors import GlaswerkError
 from glaswerk.model.decoder import Decoder
@@ -17,6 +18,11 @@ from glaswerk.train.checkpoint import Checkpoints
 from glaswerk.train.optimizer import MuonAdamW
 from glaswerk.train.plan import TrainPlan
 from glaswerk.train.watch import Log, Watch
+
+
+def trained(model: Decoder) -> dict[str, Tensor]:
+    """The weights that training changes, by name."""
+    return {name: value for name, value in model.named_parameters() if value.requires_grad}
 
 
 def remembered(model: Decoder, plan: TrainPlan, log: Log | None, watch: Watch, compiled: bool) -> dict[str, Any]:
@@ -52,7 +58,9 @@ def resume(
         watch.seconds, watch.timed_steps = float(facts["seconds"]), int(facts["timed"])
         events, compiled = int(facts["events"]), bool(facts["compiled"])
         weights, state = checkpoints.load(folder)
-        model.load_state_dict(weights)
+        if weights.keys() != trained(model).keys():
+            raise KeyError("model")
+        model.load_state_dict(weights, strict=False)
         optimizer.load(state)
     except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
         raise GlaswerkError(f"{folder} is not a checkpoint of this model: delete {folder.parent}") from error
