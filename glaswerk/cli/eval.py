@@ -1,36 +1,278 @@
-"""``glaswerk eval MODEL [TASK...]``: how good is a model, and how sure is that?"""
+"""``glaswerk eval MODEL [TASK...]``: how good is a model, how sure is that, and what did it get wrong?"""
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from glaswerk.evaluate.tasks import TASKS
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from glaswerk.evaluate.kept import Change
+    from glaswerk.evaluate.scoring import Score
+    from glaswerk.opened import OpenedModel, Origin
+    from glaswerk.progress import Progress
+
 app = typer.Typer(add_completion=False)
 
+#: what is asked when no task is named: of a run's stages, of any other model
+OF_RUN = ("held-out", "corpus-facts", "corpus-titles", "arithmetic")
+OF_OTHERS = ("mmlu-en", "mmlu-de", "hellaswag", "truthfulqa", "gsm8k")
+#: measures of which less is better
+LESS_IS_BETTER = ("bits per byte", "perplexity")
+#: samples that went wrong, per task: in JSON, and on the screen
+TOLD, SHOWN = 20, 2
 
-@app.command()
+
+@dataclass(frozen=True)
+class Result:
+    """A model and what it scored."""
+
+    origin: Origin
+    score: Score
+
+
+@app.command(
+    help="Measure a model on tasks: values with 95 % intervals, what guessing gets, and what went wrong. What a run's "
+    "stages get is kept in the run and shown side by side.\n\n"
+    f"Tasks: {', '.join(TASKS)}; held-out: the text that a run kept back, in bits per byte."
+)
 def evaluate(
-    model: Annotated[str, typer.Argument(help="A run, a stage, a Hugging Face folder, a GGUF file, or a pulled name.")],
-    tasks: Annotated[list[str] | None, typer.Argument(help="Names of tasks, or JSONL files of your own.")] = None,
-    limit: Annotated[int | None, typer.Option(help="At most so many items of each task.")] = None,
+    model: Annotated[str, typer.Argument(help="A run (then all its stages), a stage, a model, or a pulled name.")],
+    tasks: Annotated[list[str] | None, typer.Argument(help="Names, JSONL files of your own, or text files.")] = None,
+    limit: Annotated[int | None, typer.Option(help="At most so many items of each task.", show_default="all")] = None,
     shots: Annotated[int, typer.Option(help="So many worked examples before each question.")] = 0,
+    write: Annotated[bool, typer.Option("--write", help="Multiple choice is answered in writing too.")] = False,
+    samples: Annotated[int, typer.Option(help="Draw so many replies to each written question: pass@1, pass@N.")] = 1,
+    seed: Annotated[int | None, typer.Option(help="The same seed draws the same replies.")] = None,
+    dtype: Annotated[
+        str, typer.Option(help="auto, fp32, bf16, int8 or int4; auto: a GGUF file as it is, else fp32.")
+    ] = "auto",
     json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
-    """Measure a model on tasks."""
+    """See ``help`` above."""
     from glaswerk.cli.terminal import TerminalProgress, console, print_json
-    from glaswerk.evaluate import open_task, score
+    from glaswerk.errors import GlaswerkError
+
+    if limit is not None and limit < 1:
+        raise GlaswerkError(f"--limit {limit} asks nothing: give at least 1")
+    if shots < 0 or samples < 1:
+        raise GlaswerkError("--shots must be 0 or more, --samples at least 1")
+    progress = TerminalProgress()
+    options = {"limit": limit, "shots": shots, "written": write, "samples": samples, "seed": seed or 0}
+    results: list[Result] = []
+    try:
+        measure(model, tasks or [], dtype, options, progress, results)
+    except KeyboardInterrupt:
+        progress.close()
+        if results and not json:
+            show(console(), results)
+        raise
+    finally:
+        progress.close()
+    if json:
+        print_json(report(model, results))
+        return
+    show(console(), results)
+    last = results[-1].origin
+    then = f"chat {model}   talks to it" if last.run else f"eval {model} {results[0].score.task} --shots 3"
+    console().print(f"next: [bold]glaswerk {then}[/bold]", soft_wrap=True)
+
+
+def measure(
+    model: str, tasks: list[str], dtype: str, options: dict[str, Any], progress: Progress, results: list[Result]
+) -> None:
+    """Add to ``results`` as they come, and keep in a run what belongs to it."""
+    from glaswerk.evaluate import kept
     from glaswerk.opened import load
 
-    progress = TerminalProgress()
-    opened = load(model)
-    scores = [
-        score(opened, open_task(name, opened.origin.run), limit=limit, shots=shots, progress=progress)
-        for name in tasks or ["arithmetic"]
-    ]
-    rows = [row for found in scores for row in found.rows()]
-    if json:
-        print_json({"model": opened.origin.name, "results": rows})
-        return
-    for row in rows:
-        console().print(f"{row['task']:<18} {row['metric']:<24} {row['value']:.3f} ± {row['stderr']:.3f}")
+    places = stages_of(model)
+    for place in places:
+        opened = load(place, dtype)
+        if len(places) > 1:
+            progress.note(opened.origin.name)
+        for name in tasks or (OF_RUN if opened.origin.run else OF_OTHERS):
+            score = one(opened, name, options, progress)
+            results.append(Result(opened.origin, score))
+            for note in score.notes:
+                progress.note(note)
+            if opened.origin.run and dtype == "auto":
+                kept.keep(opened.origin.folder, score)
+
+
+def stages_of(model: str) -> list[str]:
+    """A run's finished stages, the earliest first; anything else is itself."""
+    from glaswerk.evaluate import kept
+    from glaswerk.run import Run
+
+    for place in (Path(model), Path("runs") / model):
+        if Run.is_run(place):
+            run = Run(place)
+            run.latest_stage()  # says what to do where none is finished
+            return [str(run.stage(name)) for name in kept.stages(run)]
+    return [model]
+
+
+def one(opened: OpenedModel, name: str, options: dict[str, Any], progress: Progress) -> Score:
+    """One task's score."""
+    from glaswerk.evaluate import open_task, score
+    from glaswerk.evaluate.text import held_out, text_file
+
+    if name == "held-out":
+        return held_out(opened, progress, options["limit"])
+    if name.endswith((".txt", ".md")):
+        return text_file(opened, Path(name), progress, options["limit"])
+    return score(opened, open_task(name, opened.origin.run), progress=progress, **options)
+
+
+# ---------------------------------------------------------------------------------------------- what is told
+def report(model: str, results: list[Result]) -> dict[str, Any]:
+    """``results``: a row per model, task and measure. ``wrong``: the first samples that went wrong. ``changes``: what
+    a run's later stages gained over the one before, item by item."""
+    return {
+        "model": model,
+        "results": [{"model": it.origin.name, **row} for it in results for row in it.score.rows()],
+        "wrong": [
+            {"model": it.origin.name, "task": it.score.task, "item": sample.item, "asked": sample.asked,
+             "expected": sample.expected, "reply": sample.reply, "grade": sample.grade}
+            for it in results for sample in it.score.wrong[:TOLD]
+        ],
+        "changes": [
+            {key: round(value, 6) if isinstance(value, float) else value for key, value in asdict(change).items()}
+            for table in side_by_side(results) for change in table.changes
+        ],
+        "notes": [f"{it.origin.name}, {it.score.task}: {note}" for it in results for note in it.score.notes],
+        "seconds": round(sum(it.score.seconds for it in results), 1),
+    }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """One task of a run: its stages' kept results, the earliest first, and each one's change over the one before."""
+
+    score: Score
+    stages: dict[str, dict[str, Any]]
+    changes: list[Change]
+
+
+def side_by_side(results: list[Result]) -> list[SideBySide]:
+    """A table for each task that a run's stages were asked, with what was kept of the other stages."""
+    from glaswerk.evaluate import kept
+    from glaswerk.run import Run
+
+    tables: dict[tuple[Any, ...], SideBySide] = {}
+    for it in results:
+        if it.origin.run is None:
+            continue
+        found = kept.beside(Run(it.origin.run), it.score)
+        names = list(found)
+        changes = [kept.change(found, one, other) for one, other in pairwise(names)]
+        tables[it.score.task, it.score.how, it.score.shots] = SideBySide(it.score, found, changes)
+    return list(tables.values())
+
+
+# ---------------------------------------------------------------------------------------------- how it looks
+def show(screen: Console, results: list[Result]) -> None:
+    """Tables, then what went wrong."""
+    alone = [it.score for it in results if it.origin.run is None]
+    if alone:
+        table = empty_table(screen, "task and measure")
+        for score in alone:
+            for place, row in enumerate(score.rows()):
+                label = (
+                    f"[bold]{score.task}[/bold]  {row['metric']}" if place == 0 else f"  [faint]{row['metric']}[/faint]"
+                )
+                add(table, screen, label, row, score.chance if place == 0 or "accuracy" in row["metric"] else None)
+        screen.print(table)
+    for compared in side_by_side(results):
+        score = compared.score
+        table = empty_table(screen, f"{score.task}, {score.measures[0].metric}", changes=True)
+        changed = {change.after: change for change in compared.changes}
+        for stage, row in compared.stages.items():
+            add(table, screen, stage, row, score.chance, said(changed.get(stage)))
+        screen.print(table)
+    for it in results:
+        wrong = [sample for sample in it.score.wrong if sample.grade == 0][:SHOWN]
+        if wrong:
+            count = len(it.score.wrong)
+            screen.print(f"[bold]{it.score.task}[/bold] [faint]{it.origin.name}: {count} went wrong, such as[/faint]")
+        for sample in wrong:
+            for name, text in (("asked", sample.asked), ("right", sample.expected), ("said", sample.reply)):
+                screen.print(f"  [faint]{name:<6}[/faint]", end="")
+                screen.print(one_line(text, screen.width - 9), markup=False)
+
+
+def empty_table(screen: Console, title: str, changes: bool = False) -> Table:
+    """The columns."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="faint")
+    table.add_column(title, no_wrap=True, min_width=14)
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("95 % interval", justify="right", no_wrap=True)
+    if cells(screen):
+        table.add_column("0 ┃ chance", no_wrap=True)
+    table.add_column("chance", justify="right", no_wrap=True)
+    table.add_column("n", justify="right", no_wrap=True)
+    if changes:
+        table.add_column("change", justify="right", no_wrap=True)
+    return table
+
+
+def cells(screen: Console) -> int:
+    """The width of bars, 0 where there is no room for them."""
+    return 0 if screen.width < 100 else min(24, screen.width - 84)
+
+
+def add(table: Table, screen: Console, label: str, row: dict[str, Any], chance: float | None, change: str = "") -> None:
+    """One line of a table."""
+    value, low, high = row["value"], row["low"], row["high"]
+    parts = [label, number(value), f"{number(low)} to {number(high)}"]
+    if cells(screen):
+        bounded = row["metric"] not in LESS_IS_BETTER and "bits" not in row["metric"]
+        parts.append(bar(value, low, high, chance, cells(screen)) if bounded else "")
+    parts += ["" if chance is None else number(chance), f"{row.get('n', '')}"]
+    if len(table.columns) > len(parts):
+        parts.append(change)
+    table.add_row(*parts)
+
+
+def number(value: float | None) -> str:
+    """Three places; a dash for what is not known."""
+    return "-" if value is None else f"{value:.3f}" if abs(value) < 100 else f"{value:,.0f}"
+
+
+def bar(value: float, low: float, high: float, chance: float | None, width: int) -> str:
+    """From 0 to 1: full up to the interval, shaded inside it, a stroke where guessing lies."""
+    marks = []
+    for cell in range(width):
+        place = (cell + 0.5) / width
+        mark = "█" if place <= low else "▒" if place <= high else "·"
+        if chance and cell == min(width - 1, int(chance * width)):
+            mark = "┃"
+        marks.append(f"[faint]{mark}[/faint]" if mark == "·" else f"[logit]{mark}[/logit]" if mark != "┃" else mark)
+    return "".join(marks)
+
+
+def said(change: Change | None) -> str:
+    """A change in words: green where it is surely better, yellow where surely worse."""
+    if change is None:
+        return ""
+    better = (change.value < 0) == (change.metric in LESS_IS_BETTER)
+    style = "faint" if not change.sure else "done" if better else "warn"
+    return f"[{style}]{change.value:+.3f} ({change.low:+.3f} to {change.high:+.3f})[/{style}]"
+
+
+def one_line(text: str, width: int) -> str:
+    """A text on one line, its middle left out where it is too long: a question's end matters most."""
+    text = " ".join(text.split()) or "(nothing)"
+    if len(text) <= width:
+        return text
+    return f"{text[: width // 3]} … {text[-(width - width // 3 - 3) :]}"

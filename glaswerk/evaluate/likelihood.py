@@ -10,6 +10,7 @@ Shapes: T time, C width, V vocabulary.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -65,6 +66,21 @@ def asked(opened: OpenedModel, context: str, continuation: str) -> Asked:
             f"{opened.model.config.context}: leave the task out or open a model with more context"
         )
     return Asked(whole[cut:], start - cut, cut)
+
+
+def confidence(opened: OpenedModel, prompts: Sequence[list[int]], replies: Sequence[str]) -> list[float]:
+    """How sure the model is of each reply to a prompt of ids: the geometric mean of its tokens' probabilities, 0 to 1
+    (of an empty reply 0)."""
+    texts, places = [], []
+    for place, (prompt, reply) in enumerate(zip(prompts, replies, strict=True)):
+        ids = opened.tokenizer.encode(reply)[: max(0, opened.model.config.context - len(prompt))]
+        if ids:
+            texts.append(Asked([*prompt, *ids], len(prompt)))
+            places.append(place)
+    found = [0.0] * len(prompts)
+    for place, likelihood in zip(places, likelihoods(opened.model, texts), strict=True):
+        found[place] = math.exp(likelihood.total / len(likelihood.nats))
+    return found
 
 
 def likelihoods(model: Decoder, texts: Sequence[Asked], each: Callable[[int], None] | None = None) -> list[Likelihood]:

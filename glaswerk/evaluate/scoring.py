@@ -29,13 +29,15 @@ TEMPERATURE = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What became of one item: its number, the question's end, the right reply, the model's, and the grade."""
+    """What became of one item: its number, the question, the right reply, the model's, and the grade. ``nats``: the
+    log-likelihood of each option, where they were compared."""
 
     item: int
     asked: str
     expected: str
     reply: str
     grade: float
+    nats: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,26 +53,24 @@ class Measure:
 
 @dataclass(frozen=True)
 class Score:
-    """How a model did a task. ``measures[0]`` is the task's own; ``how`` is "likelihood" or "written"."""
+    """How a model did a task. ``measures[0]`` is the task's own; ``how`` is "likelihood" or "written"; ``items`` were
+    asked, and ``grades`` are their parts of the own measure, whose mean it is. ``samples`` has them in words."""
 
     task: str
     how: str
     shots: int
     chance: float
     measures: list[Measure]
-    samples: list[Sample]
-    seconds: float
+    items: list[int]
+    grades: list[float]
+    samples: list[Sample] = field(default_factory=list)
+    seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
 
     @property
     def value(self) -> float:
         """The task's own figure."""
         return self.measures[0].value
-
-    @property
-    def grades(self) -> list[float]:
-        """The grade of each item, in order."""
-        return [sample.grade for sample in self.samples]
 
     @property
     def wrong(self) -> list[Sample]:
@@ -85,7 +85,7 @@ class Score:
                 "metric": measure.metric,
                 "value": _number(measure.value),
                 "stderr": _number(measure.stderr),
-                "n": len(self.samples),
+                "n": len(self.items),
                 "chance": _number(self.chance),
                 "low": _number(measure.low),
                 "high": _number(measure.high),
@@ -120,12 +120,13 @@ def score(
     by_likelihood = not written and task.choice(items[0]) is not None
     show.start(task.name, total=len(items), unit="questions")
     if by_likelihood:
-        measures, asked_items, notes = by_options(opened, task, items, shots, show)
+        measures, done, notes = by_options(opened, task, items, shots, show)
     else:
-        measures, asked_items, notes = by_writing(opened, task, items, shots, samples, seed, show)
+        measures, done, notes = by_writing(opened, task, items, shots, samples, seed, show)
     seconds = time.perf_counter() - began
     how = "likelihood" if by_likelihood else "written"
-    found = Score(task.name, how, shots, task.chance, measures, asked_items, seconds, notes)
+    grades = [sample.grade for sample in done]
+    found = Score(task.name, how, shots, task.chance, measures, list(items), grades, done, seconds, notes)
     show.done(f"{measures[0].metric} {measures[0].value:.3f}, {len(items) / max(seconds, 1e-9):,.1f} questions/s")
     return found
 
@@ -159,18 +160,20 @@ def by_options(
         ways["accuracy per byte"].append([total / size for total, size in zip(totals, sizes, strict=True)])
         own = [alone[choice.bare, option] for option in choice.options]
         ways["accuracy unconditional"].append([total - one for total, one in zip(totals, own, strict=True)])
-    first = task.metric if task.metric in ways else "accuracy"
+    if task.metric not in ways:  # a task with a measure of its own
+        ways = {task.metric: raw}
     picks = {way: [_best(scores) for scores in rows] for way, rows in ways.items()}
     measures = []
-    for way in [first, *(way for way in ways if way != first)]:
+    for way in [task.metric, *(way for way in ways if way != task.metric)]:
         right = [float(pick == choice.right) for pick, choice in zip(picks[way], choices, strict=True)]
         measures.append(measure(way, right))
+    measures += [measure(name, values) for name, values in task.more(items, raw).items() if values]
     done = [
         Sample(
             i, task.prompt(i)[-1]["content"], choice.options[choice.right].strip(), choice.options[pick].strip(),
-            float(pick == choice.right),
+            float(pick == choice.right), tuple(totals),
         )
-        for i, choice, pick in zip(items, choices, picks[first], strict=True)
+        for i, choice, pick, totals in zip(items, choices, picks[task.metric], raw, strict=True)
     ]  # fmt: skip
     cut = sum(text.cut > 0 for text in texts)
     notes = [f"{cut} of {len(texts)} texts were cut at the left to fit the context"] if cut else []

@@ -63,6 +63,10 @@ class Task(ABC):
         """Examples of how to answer come from items of the same group, such as a subject."""
         return ""
 
+    def more(self, items: Sequence[int], totals: Sequence[Sequence[float]]) -> dict[str, list[float]]:
+        """Further measures of a choice, by name: from the log-likelihoods (nats) of each asked item's options."""
+        return {}
+
     # ------------------------------------------------------------------ the same for all tasks
     def prompt(self, i: int) -> Messages:
         """The conversation up to where the assistant answers."""

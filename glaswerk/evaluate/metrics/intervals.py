@@ -37,7 +37,7 @@ def wilson(right: int, count: int) -> tuple[float, float]:
 
 
 def bootstrap(
-    values: Sequence[float],
+    values: Sequence[float] | np.ndarray,
     statistic: Callable[[np.ndarray], np.ndarray] | None = None,
     *,
     resamples: int = RESAMPLES,

@@ -25,19 +25,36 @@ class Listed:
 
 
 TASKS = {
+    "corpus-facts": Listed(
+        "corpus:corpus_facts", "questions about a run's own texts: words shared with the text", True
+    ),
+    "corpus-titles": Listed("corpus:corpus_titles", "which of four titles belongs to a text of the run?", True),
     "mmlu-en": Listed("mmlu:mmlu_en", "282 exam questions of 57 subjects, English, by letter"),
     "mmlu-de": Listed("mmlu:mmlu_de", "285 exam questions of 57 subjects, German, by letter"),
-    "hellaswag": Listed("hellaswag:hellaswag", "100 scenes: which ending?"),
+    "exams-de": Listed("exams:exams_de", "575 questions of German school examinations, by letter"),
+    "hellaswag": Listed("hellaswag:hellaswag", "100 scenes: which of four endings?"),
+    "truthfulqa": Listed("truthfulqa:truthfulqa", "100 questions that invite a common error"),
+    "gsm8k": Listed("gsm8k:GSM8K", "100 word problems, solved in writing"),
+    "humaneval": Listed("humaneval:HumanEval", "164 Python functions, tested in the sandbox"),
+    "tool-calls": Listed("tool_calls:ToolCalls", "1,040 questions: which function, which arguments?"),
     "arithmetic": Listed("arithmetic:Arithmetic", "200 sums and products, answered at once"),
     "arithmetic-steps": Listed("arithmetic:with_steps", "the same, with the steps written out"),
+    "letters": Listed("letters:Letters", "how often does a letter occur in a word? English"),
+    "letters-de": Listed("letters:german", "the same in German"),
+    "needle": Listed("needle:Needle", "one number in a text that is about something else"),
+    "bias": Listed("bias:Bias", "he or she: does a profession pull a pronoun? 0.5 is even-handed"),
 }
 
 
 def open_task(name: str, run: Path | None = None) -> Task:
-    """The task of that name. ``run``: the run whose corpus is asked about, where the task needs one.
+    """The task of that name, or in that JSONL file. ``run``: the run whose corpus is asked about, where one is needed.
 
     Raises :class:`GlaswerkError` for a name that is none, and where data or a library is missing.
     """
+    if name.endswith((".jsonl", ".json")):
+        from glaswerk.evaluate.tasks.own import own_task
+
+        return own_task(Path(name))
     if name not in TASKS:
         near = get_close_matches(name, TASKS, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(TASKS)}, and JSONL files of your own"

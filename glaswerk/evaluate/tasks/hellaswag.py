@@ -22,4 +22,4 @@ def hellaswag() -> MultipleChoice:
 def tidy(text: str) -> str:
     """Without the marks that WikiHow's texts carry."""
     text = re.sub(r"\[.*?\]", "", text.strip().replace(" [title]", ". "))
-    return text.replace("  ", " ")
+    return text.replace("  ", " ").strip()
