@@ -299,10 +299,10 @@ def small_tokenizer() -> Any:
 
 def use_template(folder: Path, data: bytes) -> None:
     """Render a conversation, as ids; and what else stands in that file."""
-    from glaswerk.tokenizer import template
+    from glaswerk.tokenizer import jinja
     from glaswerk.tokenizer.speech import Speech
 
-    template.SECONDS = 0.5
+    jinja.SECONDS = 0.5
     (folder / "tokenizer_config.json").write_bytes(data)
     speech = Speech.of_folder(folder, small_tokenizer())
     speech.text(TEXT)

@@ -127,6 +127,39 @@ def test_templates_as_transformers_renders_them() -> None:
     assert ChatTemplate(source).render(messages) == rendered[0]
 
 
+GENERATION = {
+    "around an answer": "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' %}"
+    "{% generation %}{{ m.content }}<|im_end|>{% endgeneration %}{% else %}{{ m.content }}<|im_end|>{% endif %}\n"
+    "{% endfor %}",
+    "with lines and spaces": "{%- for m in messages %}\n  {%- if m.role == 'assistant' -%}\n    {% generation %}\n"
+    "  A: {{ m.content }}\n  {%- endgeneration %}\n  {% endif %}\n{% endfor %}\nend",
+    "what a loop knows inside": "{% for m in messages %}{% generation %}{{ loop.index }}{{ 'last' if loop.last }}"
+    "{% endgeneration %}{% endfor %}",
+    "names set inside": "{% set n = namespace(x=0) %}{% set y = 1 %}{% generation %}{% set n.x = 2 %}{% set y = 3 %}"
+    "{{ y }}{% endgeneration %}{{ n.x }}{{ y }}",
+    "macros, filters and more loops": "{% macro say(m) %}[{{ m.content | trim }}]{% endmacro %}{% generation %}"
+    "{% for m in messages[1:] %}{{ say(m) }}{% endfor %}{{ (messages | map(attribute='role') | join(',')).upper() }}"
+    "{% endgeneration %}",
+    "one in another": "{% generation %}a{% generation %}b{% endgeneration %}c{% endgeneration %}",
+}
+
+
+@pytest.mark.parametrize("what", GENERATION)
+def test_the_mark_around_what_the_assistant_says(what: str) -> None:
+    """``{% generation %}`` is an extension of transformers; what is inside is rendered as it does there."""
+    pytest.importorskip("transformers")
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    rendered, _ = render_jinja_template([MESSAGES], chat_template=GENERATION[what])
+    assert rendered[0] and ChatTemplate(GENERATION[what]).render(MESSAGES) == rendered[0]
+
+
+@pytest.mark.parametrize("source", ["{% generation %}", "{% endgeneration %}", "{% generation %}{% endfor %}"])
+def test_half_a_mark_is_no_template(source: str) -> None:
+    with pytest.raises(GlaswerkError, match="not valid"):
+        ChatTemplate(source).render(MESSAGES)
+
+
 @pytest.mark.parametrize(
     "config", [{}, {"chat_template": None}, {"chat_template": 3}, {"chat_template": [{"name": "x", "template": "y"}]}]
 )
@@ -195,7 +228,7 @@ def test_hostile_templates_are_stopped(source: str) -> None:
 
 
 def test_a_template_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    from glaswerk.tokenizer import template as room
+    from glaswerk.tokenizer import jinja as room
 
     monkeypatch.setattr(room, "SECONDS", 0.0)
     with pytest.raises(GlaswerkError, match="longer than"):

@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 
 import numpy as np
 import pytest
+import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +24,8 @@ from glaswerk.tokenizer.fast import (
     ranks_suffice,
     tiktoken_engine,
 )
-from glaswerk.tokenizer.patterns import GPT2, GPT4, GPT4O, QUICK
+from glaswerk.tokenizer.gguf import DIGITS
+from glaswerk.tokenizer.patterns import GPT2, GPT2_DIGITS, GPT4, GPT4O, QUICK
 from glaswerk.tokenizer.split import Split
 from tests.tokenizer.conftest import HARD, TEXTS, any_text
 
@@ -198,6 +201,16 @@ def test_published_vocabularies_give_tiktokens_ids(name: str, pulled) -> None:
 def test_patterns_are_those_that_tiktoken_publishes() -> None:
     public = pytest.importorskip("tiktoken_ext.openai_public")
     assert public.r50k_pat_str == QUICK[GPT2]
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.text("ab'sd 1٣½\n\t\u00a0.-é日", max_size=14))
+def test_single_digits_and_then_gpt2_are_one_expression(text: str) -> None:
+    """SmolLM2's cuts in one go, in both wordings, against the two steps that its files name."""
+    wanted = [piece for part in re.split(r"(\d|½)", text) for piece in regex.findall(GPT2, part)]
+    split = Split(DIGITS)
+    assert split.pattern == GPT2_DIGITS and split(text) == wanted
+    assert regex.findall(QUICK[GPT2_DIGITS], text) == wanted
 
 
 def test_known_ids(pulled) -> None:

@@ -213,5 +213,7 @@ def test_ids_and_templates_that_are_nonsense_are_not_taken(tmp_path: Path) -> No
     assert speech.begin is None and speech.template is None
     assert speech.ends == {speech.tokenizer.special[name] for name in ("<|endoftext|>", "<|im_end|>")}
     values["tokenizer.chat_template"] = "{% for"
-    with pytest.raises(GlaswerkError, match="template"):
-        Speech.of_gguf(written(tmp_path / "x.gguf", values).metadata)
+    speech = Speech.of_gguf(written(tmp_path / "x.gguf", values).metadata)
+    assert speech.text("a")  # continuing a text asks for no template
+    with pytest.raises(GlaswerkError, match="template is not valid"):
+        speech.conversation([{"role": "user", "content": "a"}])

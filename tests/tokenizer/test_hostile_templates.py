@@ -11,7 +11,7 @@ import time
 import pytest
 
 from glaswerk.errors import GlaswerkError
-from glaswerk.tokenizer import template as room
+from glaswerk.tokenizer import jinja as room
 from glaswerk.tokenizer.template import ChatTemplate
 from tests.fuzz.worker import Memory
 
@@ -35,6 +35,7 @@ GREEDY = {
     "a block of outputs": "{% set y %}" + ROWS + "{% endset %}{{ y | length }}",
     "a macro of outputs": "{% macro m() %}" + ROWS + "{% endmacro %}{{ m() | length }}",
     "a filter over outputs": "{% filter upper %}" + ROWS + "{% endfilter %}",
+    "a generation block in a block": "{% set y %}{% generation %}" + ROWS + "{% endgeneration %}{% endset %}",
     "a called block": "{% macro m() %}{{ caller() }}{% endmacro %}{% call m() %}" + ROWS + "{% endcall %}",
     "plain text in a loop": "{% set y %}{% for i in range(99999) %}" + "A" * 50_000 + "{% endfor %}{% endset %}",
     "a constant in a loop": "{% set y %}{% for i in range(99999) %}{{ '"
