@@ -21,7 +21,7 @@ import numpy as np
 
 from glaswerk.tokenizer.bpe import BPETokenizer, merge
 from glaswerk.tokenizer.interface import flat, valid_unicode
-from glaswerk.tokenizer.patterns import GPT2, GPT4, GPT4O, QUICK
+from glaswerk.tokenizer.patterns import GPT2, GPT2_DIGITS, GPT4, GPT4O, QUICK
 
 #: an engine is built only if it agrees with the readable encoder on this: letters, digits, spaces, marks,
 #: emoji, NUL
@@ -40,7 +40,9 @@ THREADED = 20_000
 ENGINE_FROM = 20_000
 #: what tiktoken is trusted with: our patterns, and Llama 3's and Qwen's, which are GPT-4's with small changes
 LLAMA3 = GPT4.replace("|\\s*[\\r\\n]|", "|\\s*[\\r\\n]+|")
-KNOWN: frozenset[str | None] = frozenset((GPT2, GPT4, GPT4O, LLAMA3, LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")))
+KNOWN: frozenset[str | None] = frozenset(
+    (GPT2, GPT2_DIGITS, GPT4, GPT4O, LLAMA3, LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}"))
+)
 #: what gigatoken calls our patterns
 SCHEMES = {GPT2: "gpt2", GPT4: "gpt4", GPT4O: "o200k"}
 

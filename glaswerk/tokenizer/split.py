@@ -15,7 +15,7 @@ from typing import Any
 import regex
 
 from glaswerk.errors import GlaswerkError
-from glaswerk.tokenizer.patterns import GPT2, PATTERNS
+from glaswerk.tokenizer.patterns import GPT2, GPT2_DIGITS, PATTERNS
 
 Step = Callable[[list[str]], list[str]]
 
@@ -24,11 +24,12 @@ PATTERN_LIMIT = 10_000
 #: seconds that one of a stranger's expressions may spend on one text
 PATTERN_SECONDS = 10.0
 #: our own expressions match every character of any text, so that `findall` alone cuts it
-_COVERING: frozenset[str | None] = frozenset(PATTERNS.values())
+_COVERING: frozenset[str | None] = frozenset((*PATTERNS.values(), GPT2_DIGITS))
 
 
 class Split:
-    """``split(text) -> pieces``; ``pattern`` is the one expression where there is just one, else None."""
+    """``split(text) -> pieces``; ``pattern`` is the one expression that cuts the same, where there is one, else
+    None."""
 
     def __init__(self, pre_tokenizer: dict[str, Any], normalizer: dict[str, Any] | None = None) -> None:
         self.pre_tokenizer = pre_tokenizer
@@ -39,6 +40,8 @@ class Split:
         self._steps = [step for part in parts for step in _steps(part)]
         if len(self._steps) == 1:
             self.pattern = next((found for part in parts if (found := _expression(part))), None)
+        if [_steps_of(part) for part in parts] == [r"\p{N}", GPT2]:
+            self.pattern = GPT2_DIGITS
         self._find = regex.compile(self.pattern).findall if self.pattern in _COVERING else None
 
     @classmethod
@@ -102,6 +105,13 @@ def _expression(part: dict[str, Any]) -> str | None:
     if part["type"] == "ByteLevel":
         return GPT2 if part.get("use_regex", True) else None
     return _regex_of(part) if part["type"] == "Split" and part.get("behavior") == "Isolated" else None
+
+
+def _steps_of(part: dict[str, Any]) -> str | None:
+    """The expression of single digits too, which :func:`_expression` has not."""
+    if part["type"] == "Digits":
+        return r"\p{N}" if part.get("individual_digits", False) is True else None
+    return _expression(part) if part.get("add_prefix_space", True) is False else None
 
 
 def _steps(part: dict[str, Any]) -> list[Step]:
