@@ -1,28 +1,22 @@
-"""Supervised fine-tuning: conversations, made from the corpus itself or read from a file.
+"""Supervised fine-tuning: conversations made from the corpus itself.
 
 A titled document becomes a question about its title and its first sentences as the answer; an untitled one becomes a
-pair "how does this go on?" and what follows. Left out: tokens and loss mask (tokenizer.chat), training (train).
+pair "how does this go on?" and what follows. Left out: conversations of one's own (``chats.py``), training (train).
 """
 
 from __future__ import annotations
 
-import gzip
-import json
 import re
-import zlib
 from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from glaswerk.align.chats import Messages
 from glaswerk.align.phrasings import ABOUT, CONTINUE, PERSON, SAY, SELF
 from glaswerk.corpora import Document
 from glaswerk.corpora.sentences import first_sentences, language
-from glaswerk.errors import GlaswerkError
 from glaswerk.evaluate.phrasings import HELD_OUT
 
-Messages = list[dict[str, str]]
 #: the share of titled conversations that only ask to say the title (docs/log.md: without them, a small model's answers
 #: are fluent and about something else)
 SAY_SHARE = 0.3
@@ -116,47 +110,3 @@ def quiz(documents: Iterable[Document], count: int) -> list[tuple[str, str, str]
             form = forms[len(questions) % len(forms)]
             questions.append((form.format(x=document.title), document.title, first_sentences(document.text)))
     return questions
-
-
-def load_chats(file: Path) -> list[Messages]:
-    """Conversations in OpenAI's messages format, one JSON object (``{"messages": [...]}``) or list per line.
-
-    Raises :class:`GlaswerkError` with file and line for the first one that is not.
-    """
-    conversations: list[Messages] = []
-    opener: Any = gzip.open if file.suffix == ".gz" else open
-    try:
-        with opener(file, "rt", encoding="utf-8-sig") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    conversations.append(checked(line, f"{file}:{number}"))
-    except UnicodeDecodeError as error:
-        raise GlaswerkError(f"cannot read the chat file {file}: not UTF-8 text; save it as UTF-8") from error
-    except (OSError, EOFError, zlib.error) as error:
-        # only an error of the operating system has a strerror; what is left is what gzip says of a damaged file
-        reason = getattr(error, "strerror", None) or f"damaged gzip file ({error}); make or copy it again"
-        raise GlaswerkError(f"cannot read the chat file {file}: {reason}") from error
-    if not conversations:
-        raise GlaswerkError(f"{file} holds no conversation: put one JSON object with `messages` on each line")
-    return conversations
-
-
-def checked(line: str, where: str) -> Messages:
-    """One line of a chat file as messages."""
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise GlaswerkError(f"{where}: not valid JSON ({error}); mend or delete the line") from error
-    messages = value.get("messages") if isinstance(value, dict) else value
-    if not isinstance(messages, list) or not messages:
-        raise GlaswerkError(f'{where}: needs {{"messages": [{{"role": ..., "content": ...}}, ...]}}')
-    for message in messages:
-        if not isinstance(message, dict) or not isinstance(message.get("content"), str):
-            raise GlaswerkError(f"{where}: each message needs a text `content`")
-        if message.get("role") not in ("system", "user", "assistant", "tool"):
-            raise GlaswerkError(f"{where}: the role {message.get('role')!r} is not system, user, assistant or tool")
-    if not any(message["role"] == "assistant" for message in messages):
-        raise GlaswerkError(f"{where}: has no assistant message, so there is nothing to learn from it")
-    # half a surrogate pair, which JSON can say and UTF-8 cannot, becomes the replacement character
-    said = [m["content"].encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace") for m in messages]
-    return [{"role": m["role"], "content": text} for m, text in zip(messages, said, strict=True)]

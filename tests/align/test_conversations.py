@@ -1,18 +1,13 @@
-"""Conversations from documents: questions, first sentences, chat files, and which phrasings are kept back."""
+"""Conversations from documents: questions, first sentences, and which phrasings are kept back."""
 
 from __future__ import annotations
 
-import gzip
-import json
-from pathlib import Path
-
 import pytest
 
-from glaswerk.align import corpus_conversations, load_chats, quiz
+from glaswerk.align import corpus_conversations, quiz
 from glaswerk.align.phrasings import ABOUT, PERSON, SELF
 from glaswerk.corpora import Document
 from glaswerk.corpora.sentences import first_sentences, language
-from glaswerk.errors import GlaswerkError
 from glaswerk.evaluate import names, overlap, score_answers
 from glaswerk.evaluate.phrasings import HELD_OUT
 
@@ -84,33 +79,6 @@ def test_language() -> None:
     assert language(ENGLISH.text) == "en" and language(GERMAN.text) == "de"
 
 
-def test_chat_files(tmp_path: Path) -> None:
-    messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "name": "extra"}]
-    file = tmp_path / "chats.jsonl"
-    file.write_text(json.dumps({"messages": messages}) + "\n\n" + json.dumps(messages) + "\n", encoding="utf-8")
-    assert load_chats(file) == [[{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]] * 2
-
-
-@pytest.mark.parametrize(
-    ("line", "said"),
-    [
-        ("{", "chats.jsonl:2: not valid JSON"),
-        ("[" * 100_000, "chats.jsonl:2: not valid JSON"),
-        ('{"text": "x"}', "chats.jsonl:2: needs"),
-        ('{"messages": [{"role": "user", "content": 3}]}', "chats.jsonl:2: each message needs a text"),
-        ('{"messages": [{"role": "god", "content": "x"}]}', "the role 'god' is not"),
-        ('{"messages": [{"role": "user", "content": "x"}]}', "no assistant message"),
-    ],
-)
-def test_a_broken_chat_line_is_named(line: str, said: str, tmp_path: Path) -> None:
-    file = tmp_path / "chats.jsonl"
-    good = '{"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]}'
-    file.write_text(f"{good}\n{line}\n", encoding="utf-8")
-    with pytest.raises(GlaswerkError, match=r"chats\.jsonl:2") as caught:
-        load_chats(file)
-    assert said in str(caught.value)
-
-
 def test_overlap_leaves_the_question_out() -> None:
     assert overlap("A hat is a head covering.", "A hat is a head covering.", "What is a hat?") == 1.0
     assert overlap("A hat is a hat.", "A hat is a head covering.", "What is a hat?") == 0.0
@@ -127,32 +95,3 @@ def test_some_conversations_only_say_the_title() -> None:
     said = [c for c in made if c[1]["content"] == "Hat"]
     assert 0.2 < len(said) / len(made) < 0.4
     assert all("Hat" in c[0]["content"] for c in said)
-
-
-CHAT_LINE = '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n'
-
-
-@pytest.mark.parametrize("damage", ["truncated", "flipped", "no gzip"])
-def test_a_damaged_gzip_chat_file_is_one_line(damage: str, tmp_path: Path) -> None:
-    whole = gzip.compress("".join(CHAT_LINE.replace('"a"', f'"{n}"') for n in range(2000)).encode())
-    at = len(whole) // 2
-    data = {"truncated": whole[:at], "flipped": whole[:30] + bytes(200) + whole[230:], "no gzip": CHAT_LINE.encode()}
-    file = tmp_path / "chats.jsonl.gz"
-    file.write_bytes(data[damage])
-    with pytest.raises(GlaswerkError, match=r"cannot read the chat file .*: damaged gzip file"):
-        load_chats(file)
-
-
-def test_a_chat_file_with_a_byte_order_mark(tmp_path: Path) -> None:
-    file = tmp_path / "chats.jsonl"
-    file.write_text(CHAT_LINE, encoding="utf-8-sig")
-    assert len(load_chats(file)) == 1
-    file.write_bytes(b"\xff" + CHAT_LINE.encode())
-    with pytest.raises(GlaswerkError, match="not UTF-8"):
-        load_chats(file)
-
-
-def test_half_a_surrogate_pair_in_a_chat_becomes_the_replacement_character(tmp_path: Path) -> None:
-    file = tmp_path / "chats.jsonl"
-    file.write_text(CHAT_LINE.replace('"b"', '"x \\ud800 \\ud83d\\ude00"'), encoding="utf-8")
-    assert load_chats(file)[0][1]["content"] == "x \ufffd 😀"
