@@ -27,6 +27,7 @@ from glaswerk.model.decoder import Decoder
 from glaswerk.model.native import ops
 from glaswerk.model.native.build import Step, library
 from glaswerk.model.native.ops import CALLS, Call
+from glaswerk.model.quantize import QuantizedLinear
 
 #: PyTorch's operations that are ours by another name
 SAME = {torch.ops.aten.add.Tensor: "add"}
@@ -225,7 +226,7 @@ def filter_none(tensors: Sequence[Tensor | None]) -> list[Tensor]:
 SHELF: WeakKeyDictionary[Decoder, list[Program]] = WeakKeyDictionary()
 
 
-#: prompts up to so many tokens are read without rounding activations to bytes
+#: prompts up to so many tokens are read without rounding activations to one byte
 EXACT_UP_TO = 64
 
 
@@ -241,6 +242,7 @@ class Reader:
         self.program = take(model, slots, known, dtype)
         self.current = False  # whether the program made the last logits
         self.recordable = True
+        self.quantized = any(isinstance(module, QuantizedLinear) for module in model.modules())
         if self.program is not None:
             self.cache = self.program.cache
         else:
@@ -250,9 +252,14 @@ class Reader:
     def read(self, ids_1T: Tensor) -> Tensor:
         """Logits ``[1, known]`` after these tokens; they are overwritten by the next call."""
         self.current = False
-        if ids_1T.shape[1] > 1 or not self.recordable or not ops.at_hand(ids_1T):
-            # a question of a few words hangs on every rounding, and costs little exact
-            short = self.cache.length == 0 and ids_1T.shape[1] <= EXACT_UP_TO
+        # a question of a few words hangs on every rounding, and costs little exact
+        short = self.cache.length == 0 and 1 < ids_1T.shape[1] <= EXACT_UP_TO
+        alone = self.recordable and ops.at_hand(ids_1T)
+        if short and alone and self.quantized:  # one by one: all of the matrices unpacked would take longer
+            for token in ids_1T[0]:
+                logits = self.read(token.view(1, 1))
+            return logits
+        if ids_1T.shape[1] > 1 or not alone:
             with ops.plain_only() if short else nullcontext():
                 x_1C = self.model.hidden(ids_1T, cache=self.cache)[:, -1]
             return self.model.head(x_1C)[:, : self.known]

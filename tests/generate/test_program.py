@@ -13,7 +13,7 @@ from torch import Tensor
 from glaswerk.generate import SamplingOptions, complete, program
 from glaswerk.generate.program import Program, Reader, Recorder, Unrecordable
 from glaswerk.model import Cache, Decoder, ModelConfig
-from glaswerk.model.native import build, ops
+from glaswerk.model.native import build, many, ops
 from glaswerk.model.quantize import QuantizedLinear, quantize
 from glaswerk.tokenizer import ByteTokenizer
 
@@ -103,6 +103,20 @@ def test_quantized_weights(shape: str, bits: int) -> None:
     ours = read(model, ids, 1)
     assert 0 < (ours - expected).norm() < 1e-3 * expected.norm()
     assert torch.equal(ours.argmax(-1), expected.argmax(-1))
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_a_short_prompt_is_read_exactly(bits: int) -> None:
+    """Vectors are rounded to two bytes, as when single tokens are read, not to the one byte of long prompts."""
+    model, ids = decoder("qwen3", context=128, head_width=16), tokens(program.EXACT_UP_TO + 1)
+    quantize(model, bits)
+    with torch.inference_mode(), ops.plain_only():
+        short, long = model(ids[:, :-1])[:, -1], model(ids)[:, -1]
+    assert (read(model, ids[:, :-1], program.EXACT_UP_TO) - short).abs().max() < 1e-3 * short.abs().max()
+    with torch.inference_mode():
+        rounds_more = many.fast(ids)
+    if rounds_more:
+        assert (read(model, ids, program.EXACT_UP_TO + 1) - long).abs().max() > 1e-3 * long.abs().max()
 
 
 def test_a_cache_may_be_cut_back() -> None:
