@@ -1,9 +1,10 @@
 """Causal self-attention with grouped queries (Vaswani et al. 2017; Ainslie et al. 2023), biases and QK-norm
 by feature.
 
-Two ways to compute the same thing. *Explicit*: scores, mask, softmax, mix as plain batched products; every
-step can be tapped, and on a CPU with short sequences it is also the faster one by far, backward above all.
-*Fused*: PyTorch's ``scaled_dot_product_attention``, which never holds the T x T scores; for long sequences.
+Three ways to compute the same thing. *Explicit*: scores, mask, softmax, mix as plain batched products; every
+step can be tapped, and on a CPU with short sequences it is much faster than the next, backward above all.
+*Fused*: PyTorch's ``scaled_dot_product_attention``, which never holds the T x T scores; for long sequences. *Causal*:
+our own operation in C++ (``native/causal.py``), the fastest; for training on a CPU in bf16.
 
 Shapes: B batch, T time (queries), S time (keys), C width, H query heads, G key/value heads, R = H / G queries
 that share a key, D head width.
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from glaswerk.model.cache import Cache
 from glaswerk.model.config import ModelConfig
 from glaswerk.model.mlp import Linear
-from glaswerk.model.native import many, ops
+from glaswerk.model.native import causal, many, ops
 from glaswerk.model.norm import RMSNorm
 from glaswerk.model.position import rotate
 from glaswerk.model.taps import Taps, tap
@@ -72,6 +73,10 @@ class Attention(nn.Module):
         if turn is not None:
             q_BHTD = tap(taps, name + "q_rotated", rotate(q_BHTD, *turn))
             k_BGSD = tap(taps, name + "k_rotated", rotate(k_BGSD, *turn))
+        if path == "causal":
+            if self.q_norm is not None or turn is not None:
+                qkv_BTnD = torch.cat((q_BHTD, k_BGSD, v_BGSD), 1).transpose(1, 2)
+            return self.output(causal.causal_attention(qkv_BTnD, G).view(B, T, H * D))
         if cache is not None and mask_BTS is None and ops.ready(q_BHTD):
             heads_BHTD = ops.attend(q_BHTD, k_BGSD, v_BGSD, *cache.layers[self.layer], cache.position, D**-0.5)
             return self.output(heads_BHTD.reshape(B, T, H * D))

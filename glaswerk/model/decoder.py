@@ -20,7 +20,7 @@ from glaswerk.model.cache import Cache
 from glaswerk.model.config import ModelConfig
 from glaswerk.model.count import flops_per_token, parameters_count
 from glaswerk.model.mlp import MLP, Linear
-from glaswerk.model.native import many, ops
+from glaswerk.model.native import causal, many, ops
 from glaswerk.model.norm import make_norm
 from glaswerk.model.position import Rotary
 from glaswerk.model.quantize import QuantizedLinear
@@ -160,8 +160,12 @@ class Decoder(nn.Module):
             x_BTC = tap(taps, "residual", x_BTC + tap(taps, "position", rows.to(x_BTC.dtype)))
         if self.training and self.config.dropout:
             x_BTC = F.dropout(x_BTC, self.config.dropout)
+        path = self.attention_path
+        plain = taps is None and cache is None and pad is None and not (self.training and self.config.dropout)
+        if path == "auto" and plain and causal.ready(x_BTC, self.config.head_width):
+            path = "causal"
         for block in self.blocks:
-            x_BTC = block(x_BTC, mask_BTS, turn, cache, taps, self.attention_path)
+            x_BTC = block(x_BTC, mask_BTS, turn, cache, taps, path)
         if cache is not None:
             cache.length += T
         return tap(taps, "norm", self.norm(x_BTC))

@@ -60,12 +60,29 @@ def library(portable: bool = False) -> ctypes.CDLL | None:
         return None
 
 
-def built(compiler: str, portable: bool) -> Path:
+def built_alone(source: str, *flags: str) -> ctypes.CDLL | None:
+    """One source as a library of its own, as :func:`library`, but without a word where that is impossible."""
+    compiler = runtime.compiler()
+    if os.environ.get("GLASWERK_COMPILE", "1") == "0" or compiler is None:
+        return None
+    try:
+        return ctypes.CDLL(str(built(compiler, False, Path(source).stem, (source,), flags)))
+    except (GlaswerkError, OSError, subprocess.SubprocessError):
+        return None
+
+
+def built(
+    compiler: str,
+    portable: bool,
+    name: str = "operations",
+    sources: tuple[str, ...] = SOURCES,
+    more: tuple[str, ...] = (),
+) -> Path:
     """The library's file, compiled first if it is not there. Raises ``SubprocessError`` where the compiler fails."""
     # "native" is what this processor can do; Apple's compiler knows it under another flag
     native = "-mcpu=native" if platform.machine() in ("arm64", "aarch64") else "-march=native"
-    flags = (*FLAGS, native, *(("-DGLASWERK_PORTABLE",) if portable else ()))
-    file = subfolder("compiled") / f"operations-{fingerprint(compiler, flags)}.so"
+    flags = (*FLAGS, native, *more, *(("-DGLASWERK_PORTABLE",) if portable else ()))
+    file = subfolder("compiled") / f"{name}-{fingerprint(compiler, flags)}.so"
     if not file.is_file():
         with replacing(file) as part, tempfile.TemporaryDirectory(dir=file.parent) as place:
 
@@ -78,7 +95,7 @@ def built(compiler: str, portable: bool) -> Path:
 
             # one compiler per source and core: somebody waits for their first answer
             with ThreadPoolExecutor(os.cpu_count()) as pool:
-                objects = list(pool.map(compiled, SOURCES))
+                objects = list(pool.map(compiled, sources))
             run("-shared", *objects, "-o", str(part))
     return file
 

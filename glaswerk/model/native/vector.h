@@ -3,6 +3,9 @@
 #pragma once
 #include <cstdint>
 #include <cstring>
+#if defined(__AVX512BF16__) && !defined(GLASWERK_PORTABLE)
+#include <immintrin.h>
+#endif
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__) && !defined(GLASWERK_PORTABLE)
 #define GLASWERK_AVX512 1
 #include <immintrin.h>
@@ -26,9 +29,16 @@ template <class V, class T> INLINE V load_as(const T *from) {
 INLINE Floats load(const float *from) { return load_as<Floats>(from); }
 INLINE Floats load(const bf16 *from) { return (Floats)(__builtin_convertvector(load_as<Halves>(from), Words) << 16); }
 INLINE void store(float *to, Floats v) { memcpy(to, &v, sizeof v); }
-INLINE void store(bf16 *to, Floats v) {  // rounds to the nearest, ties to even
+INLINE Halves narrow(Floats v) {  // rounds to the nearest bf16, ties to even
+#if defined(__AVX512BF16__) && !defined(GLASWERK_PORTABLE)
+    return (Halves)_mm512_cvtneps_pbh((__m512)v);
+#else
     Words bits = (Words)v;
-    Halves h = __builtin_convertvector((bits + 0x7fff + ((bits >> 16) & 1)) >> 16, Halves);
+    return __builtin_convertvector((bits + 0x7fff + ((bits >> 16) & 1)) >> 16, Halves);
+#endif
+}
+INLINE void store(bf16 *to, Floats v) {
+    Halves h = narrow(v);
     memcpy(to, &h, sizeof h);
 }
 
