@@ -37,18 +37,18 @@ class Entry:
         return (self.folder / "chapter.toml").is_file()
 
 
-#: slug, English title, German title; the place in this list is the number
+#: number, slug, English title, German title, in the course's order; numbers that are missing are not planned in detail yet
 _ORDER = (
-    ("life", "The life of a prompt", "Das Leben eines Prompts"),
-    ("next-word", "Predicting one word at a time", "Ein Wort nach dem anderen vorhersagen"),
-    ("tokens", "From text to tokens", "Vom Text zu Tokens"),
-    ("meaning", "The space of meaning", "Der Raum der Bedeutung"),
-    ("attention", "Attention", "Attention"),
-    ("transformer", "The Transformer, in full", "Der ganze Transformer"),
-    ("learning", "How it learns", "Wie es lernt"),
-    ("sampling", "Choosing the next word", "Das nächste Wort wählen"),
+    (0, "life", "The life of a prompt", "Das Leben eines Prompts"),
+    (1, "next-word", "Predicting one word at a time", "Ein Wort nach dem anderen vorhersagen"),
+    (2, "tokens", "From text to tokens", "Vom Text zu Tokens"),
+    (3, "meaning", "The space of meaning", "Der Raum der Bedeutung"),
+    (4, "attention", "Attention", "Attention"),
+    (5, "transformer", "The Transformer, in full", "Der ganze Transformer"),
+    (6, "learning", "How it learns", "Wie es lernt"),
+    (7, "sampling", "Choosing the next word", "Das nächste Wort wählen"),
 )
-OUTLINE = tuple(Entry(number, slug, {"en": en, "de": de}) for number, (slug, en, de) in enumerate(_ORDER))
+OUTLINE = tuple(Entry(number, slug, {"en": en, "de": de}) for number, slug, en, de in _ORDER)
 
 
 def entry(name: str) -> Entry:
