@@ -37,7 +37,7 @@ class Entry:
         return (self.folder / "chapter.toml").is_file()
 
 
-#: number, slug, English title, German title, in the course's order; numbers that are missing are not planned in detail yet
+#: number, slug, English title, German title; a number that is missing has no title yet
 _ORDER = (
     (0, "life", "The life of a prompt", "Das Leben eines Prompts"),
     (1, "next-word", "Predicting one word at a time", "Ein Wort nach dem anderen vorhersagen"),
