@@ -75,7 +75,7 @@ class Attention(nn.Module):
             k_BGSD = tap(taps, name + "k_rotated", rotate(k_BGSD, *turn))
         if path == "causal":
             if self.q_norm is not None or turn is not None:
-                qkv_BTnD = torch.cat((q_BHTD, k_BGSD, v_BGSD), 1).transpose(1, 2)
+                qkv_BTnD = torch.cat([part.transpose(1, 2) for part in (q_BHTD, k_BGSD, v_BGSD)], 2)
             return self.output(causal.causal_attention(qkv_BTnD, G).view(B, T, H * D))
         if cache is not None and mask_BTS is None and ops.ready(q_BHTD):
             heads_BHTD = ops.attend(q_BHTD, k_BGSD, v_BGSD, *cache.layers[self.layer], cache.position, D**-0.5)

@@ -85,6 +85,20 @@ def test_a_decoder_learns_the_same_with_it(make, monkeypatch: pytest.MonkeyPatch
 
 
 @needs_library
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_compiler_is_told_the_truth_about_the_results(turned: bool) -> None:
+    """Shapes and strides without numbers are those with numbers, also where the argument lies otherwise in memory:
+    compiled code reads results by the strides it was promised."""
+    qkv, slope = drawn(2, 32, 4, 2, 16)
+    if turned:
+        qkv = qkv.transpose(1, 2).contiguous().transpose(1, 2)
+    heads, sizes = causal.forward(qkv, 2)
+    checks = ("test_schema", "test_faketensor")
+    torch.library.opcheck(torch.ops.glaswerk.causal.default, (qkv, 2), test_utils=checks)
+    torch.library.opcheck(torch.ops.glaswerk.causal_backward.default, (slope, qkv, heads, sizes, 2), test_utils=checks)
+
+
+@needs_library
 def test_what_it_cannot_do_goes_another_way() -> None:
     x = torch.zeros(1, 32, 64, dtype=torch.bfloat16)
     assert causal.ready(x, 16)

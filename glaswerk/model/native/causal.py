@@ -131,7 +131,7 @@ def backward(slope: Tensor, qkv: Tensor, heads: Tensor, sizes: Tensor, groups: i
     if library() is None:
         return plain_backward(slope, qkv, heads, sizes, groups)
     qkv = qkv.contiguous()
-    slopes = torch.empty_like(qkv)
+    slopes = qkv.new_empty(qkv.shape)
     call("gw_causal_backward", qkv, groups, heads, sizes, slope.contiguous(), slopes)
     return slopes
 
@@ -141,7 +141,7 @@ OPERATIONS.define("causal_backward(Tensor slope, Tensor qkv, Tensor heads, Tenso
 OPERATIONS.impl("causal", forward, "CPU")
 OPERATIONS.impl("causal_backward", backward, "CPU")
 OPERATIONS.impl("causal", empty, "Meta")
-OPERATIONS.impl("causal_backward", lambda slope, qkv, heads, sizes, groups: torch.empty_like(qkv), "Meta")
+OPERATIONS.impl("causal_backward", lambda slope, qkv, heads, sizes, groups: qkv.new_empty(qkv.shape), "Meta")
 
 
 class CausalAttention(torch.autograd.Function):
