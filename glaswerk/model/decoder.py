@@ -110,6 +110,7 @@ class Decoder(nn.Module):
         cache: Cache | None = None,
         positions: Tensor | None = None,
         pad: Tensor | None = None,
+        mask: Tensor | None = None,
         taps: Taps | None = None,
     ) -> Tensor:
         """The residual stream after the last norm, ``[B, T, C]``.
@@ -117,17 +118,20 @@ class Decoder(nn.Module):
         ``cache`` holds what came before and takes what is new. ``pad`` (``[B]``, integers) says how many
         tokens at the left of each row are padding: they get no position and nobody looks at them.
         ``positions`` (``[T]`` or ``[B, T]``) overrides where the tokens stand; by default they follow what is
-        in the cache.
+        in the cache. ``mask`` (bool ``[1 or B, T, S]``, only with ``positions`` and T > 1) is True where a token may
+        look, instead of at all before it: several texts with one beginning can lie side by side.
         """
         if taps is not None and ops.at_hand(ids_BT):
             with ops.plain_only():  # what is recorded is what PyTorch computes
-                return self.hidden(ids_BT, cache=cache, positions=positions, pad=pad, taps=taps)
+                return self.hidden(ids_BT, cache=cache, positions=positions, pad=pad, mask=mask, taps=taps)
         if not many.ready() and cache is not None and self.one_prompt(ids_BT, positions, pad):
             with many.prompt():
                 return self.hidden(ids_BT, cache=cache)
         T = ids_BT.shape[1]
         start = 0 if cache is None else cache.length
         longest = start + T - (0 if pad is None else int(pad.min()))
+        if mask is not None and positions is not None:
+            longest = int(positions.max()) + 1
         if longest > self.config.context:
             raise GlaswerkError(
                 f"{longest} tokens are more than the context of {self.config.context}; shorten the text"
@@ -136,7 +140,9 @@ class Decoder(nn.Module):
             cache.room(T)
         if positions is None and pad is not None:
             positions = (torch.arange(start, start + T, device=ids_BT.device) - pad[:, None]).clamp_min(0)
-        mask_BTS = None if many.ready() else attention_mask(start, T, pad, ids_BT.device)
+        mask_BTS = mask
+        if mask is None and not many.ready():
+            mask_BTS = attention_mask(start, T, pad, ids_BT.device)
 
         x_BTC = self.embed(tap(taps, "tokens", ids_BT))
         alone = ops.ready(x_BTC) and cache is not None and positions is None
