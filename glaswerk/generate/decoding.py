@@ -17,7 +17,7 @@ import torch
 
 from glaswerk.errors import GlaswerkError
 from glaswerk.generate.constrain import Grammar, grammar, mask_logits
-from glaswerk.generate.program import Reader
+from glaswerk.generate.program import Reader, read_prompt
 from glaswerk.generate.sampling import SamplingOptions, choose, penalize_repetition
 from glaswerk.generate.speculative import speculate
 from glaswerk.generate.writing import Writer
@@ -251,7 +251,7 @@ def steps(
             if reader is not None:
                 logits_BV = reader.read(ids_BT).float()
             else:
-                x_BC = model.hidden(ids_BT, cache=cache, pad=pad)[:, -1]
+                x_BC = read_prompt(model, ids_BT, cache, pad)
                 logits_BV = model.head(x_BC)[:, :known].float()
             if rows[0].matcher is not None:
                 logits_BV = torch.stack([row.constrain(one) for row, one in zip(rows, logits_BV, strict=True)])

@@ -226,8 +226,20 @@ def filter_none(tensors: Sequence[Tensor | None]) -> list[Tensor]:
 SHELF: WeakKeyDictionary[Decoder, list[Program]] = WeakKeyDictionary()
 
 
+#: tokens of a prompt that are computed at once
+PIECE = 512
 #: prompts up to so many tokens are read without rounding activations to one byte
 EXACT_UP_TO = 64
+
+
+def read_prompt(model: Decoder, ids_BT: Tensor, cache: Cache, pad: Tensor | None = None) -> Tensor:
+    """The hidden vector of the last token, ``[B, C]``; the cache gets all tokens. A long prompt is read piece by piece:
+    only the cache grows with its length, and few queries are multiplied with keys that come after them.
+    """
+    pieces = ids_BT.split(max(1, PIECE // len(ids_BT)), 1)
+    for piece_BT in pieces:
+        x_BTC = model.hidden(piece_BT, cache=cache, pad=pad)
+    return x_BTC[:, -1]
 
 
 class Reader:
@@ -261,7 +273,7 @@ class Reader:
             return logits
         if ids_1T.shape[1] > 1 or not alone:
             with ops.plain_only() if short else nullcontext():
-                x_1C = self.model.hidden(ids_1T, cache=self.cache)[:, -1]
+                x_1C = read_prompt(self.model, ids_1T, self.cache)
             return self.model.head(x_1C)[:, : self.known]
         token, start = int(ids_1T), self.cache.length
         if self.program is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from glaswerk.model import Cache, Decoder, ModelConfig
 from glaswerk.model.native import build, many, ops
 from glaswerk.model.quantize import QuantizedLinear, quantize
 from glaswerk.tokenizer import ByteTokenizer
+from tests.fuzz.worker import Memory
 
 if build.library() is None:
     pytest.skip("there is no C++ compiler here, or GLASWERK_COMPILE=0", allow_module_level=True)
@@ -117,6 +119,41 @@ def test_a_short_prompt_is_read_exactly(bits: int) -> None:
         rounds_more = many.fast(ids)
     if rounds_more:
         assert (read(model, ids, program.EXACT_UP_TO + 1) - long).abs().max() > 1e-3 * long.abs().max()
+
+
+@pytest.mark.parametrize("bits", [None, 8])
+def test_a_long_prompt_is_read_in_pieces(bits: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same vectors as at once; side by side too, where whole pieces of a row may be padding."""
+    model = decoder("qwen3", context=256, head_width=16)
+    if bits is not None:
+        quantize(model, bits)
+    ids = torch.randint(0, V, (3, 200), generator=torch.Generator().manual_seed(6))
+
+    def read_in(piece: int, rows: slice, pad: Tensor | None) -> Tensor:
+        monkeypatch.setattr(program, "PIECE", piece)
+        cache = Cache(model.config, len(ids[rows]), 200)
+        x_BC = program.read_prompt(model, ids[rows], cache, pad)
+        return torch.cat([x_BC.flatten(), cache.kv_L2BGSD[:, :, :, :, 150:].flatten()])
+
+    with torch.inference_mode():
+        for rows, pad in ((slice(0, 1), None), (slice(0, 3), torch.tensor([0, 150, 7]))):
+            whole = read_in(1000, rows, pad)
+            for piece in (37, 64, 100):
+                assert (read_in(piece, rows, pad) - whole).abs().max() < 2e-5 * whole.abs().max()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_longer_prompt_takes_no_more_memory() -> None:
+    """Beside the cache, which is set aside before: 4,096 tokens against 512, the second time that those are read."""
+    model = Decoder(ModelConfig.modern(vocabulary_size=V, width=64, layers=1, heads=1, mlp_width=8192, context=4096))
+    grown = []
+    for length in (512, 512, 4096):
+        cache, memory = Cache(model.config, 1, length), Memory()
+        memory.begin()
+        with torch.inference_mode():
+            program.read_prompt(model, torch.zeros(1, length, dtype=torch.long), cache)
+        grown.append(memory.grown())
+    assert grown[2] < grown[1] + 20_000_000  # read at once it is some 500 MB more
 
 
 def test_a_cache_may_be_cut_back() -> None:
