@@ -25,6 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "hub": BASE | {"home"},
     "pull": BASE | {"home", "hub"},
     "found": BASE | {"home", "run", "pull"},
+    "sandbox": BASE,
     "formats": BASE | {"home"},
     "corpora": BASE | {"home", "pull"},
     "tokenizer": BASE | {"home", "pull", "formats", "corpora"},
@@ -36,7 +37,7 @@ ALLOWED: dict[str, set[str]] = {
 for room, extra in (
     ("opened", ("found",)),
     ("export", ("opened", "formats")),
-    ("evaluate", ("opened",)),
+    ("evaluate", ("opened", "sandbox")),
     ("align", ("opened", "evaluate")),
     ("planning", ()),
     ("pipeline", ("opened", "evaluate", "align", "planning")),

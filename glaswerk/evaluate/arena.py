@@ -164,9 +164,9 @@ def standings(votes: Sequence[Vote], seed: int = 0, resamples: int = RESAMPLES) 
     rating = elo(votes)
     rows = []
     for i, name in enumerate(names):
-        counts = int((chosen == i).sum() + (rejected == i).sum()), int((chosen == i).sum())
-        points = [BEGIN + LOGIT * float(values[i]) for values in (fitted, low, high)]
-        rows.append(Standing(name, *counts, *points, rating[name]))
+        all_votes, wins = int((chosen == i).sum() + (rejected == i).sum()), int((chosen == i).sum())
+        points, least, most = (BEGIN + LOGIT * float(values[i]) for values in (fitted, low, high))
+        rows.append(Standing(name, all_votes, wins, points, least, most, rating[name]))
     won = int((order > 0).sum())
     worth = (LOGIT * float(fitted[-1]), LOGIT * float(low[-1]), LOGIT * float(high[-1]))
     return Standings(
