@@ -52,3 +52,22 @@ SELF = {
         ("Danke.", "Gern."),
     ),
 }
+#: what is preferred where the corpus has no such title
+DONT_KNOW = {
+    "en": "I do not know. I have read nothing about that.",
+    "de": "Das weiß ich nicht. Darüber habe ich nichts gelesen.",
+}
+#: how a reply begins that says so, in small letters
+DECLINES = (
+    "i do not know",
+    "i don't know",
+    "i don’t know",
+    "das weiß ich nicht",
+    "ich weiß es nicht",
+    "ich weiß nicht",
+)
+
+
+def declines(reply: str) -> bool:
+    """Whether a reply says that it does not know."""
+    return reply.strip().lower().startswith(DECLINES)

@@ -183,9 +183,10 @@ class FolderSource:
             if entry.dtype not in FLOATS:
                 raise GlaswerkError(f"{file.path}: tensor {name!r} holds {entry.dtype} numbers, not floating-point")
             used.add(name)
-        tied_copy = () if "unembedding.weight" in table else ("lm_head.weight",)
+        # a copy of the tied head, and the head of a reward model (``align/reward.py``): not the decoder's
+        others = ("score.weight",) if "unembedding.weight" in table else ("score.weight", "lm_head.weight")
         for name in self.where:
-            if name not in used and not name.endswith(DERIVED) and name not in tied_copy:
+            if name not in used and not name.endswith(DERIVED) and name not in others:
                 raise GlaswerkError(
                     f"{self.where[name].path}: tensor {name!r} has no place in the model that config.json describes"
                 )
