@@ -33,8 +33,10 @@ setup: $(RUN_STAMP)  ## create .venv with .venv/bin/glaswerk
 run: $(RUN_STAMP)  ## raw text -> tokenizer -> base model -> assistant -> answers (ARGS="...")
 	@exec $(BIN)/glaswerk run $(ARGS)
 
+# Two workers, each with whole files: many tests wait for a browser or a process. Threads of torch that wait give their
+# turn away (OMP_WAIT_POLICY), or two workers would hold each other up by looking.
 test: $(DEV_STAMP) data  ## the tests (ARGS="...")
-	@exec $(BIN)/python -m pytest -m "not slow" $(ARGS)
+	@exec env OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile $(ARGS)
 
 test-all: $(DEV_STAMP) data  ## the tests, with the long and exhaustive ones
 	@exec $(BIN)/python -m pytest --timeout 1800 $(ARGS)

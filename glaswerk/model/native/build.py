@@ -60,11 +60,13 @@ def library(portable: bool = False) -> ctypes.CDLL | None:
         return None
 
 
-def built_alone(source: str, *flags: str) -> ctypes.CDLL | None:
-    """One source as a library of its own, as :func:`library`, but without a word where that is impossible."""
-    compiler = runtime.compiler()
-    if os.environ.get("GLASWERK_COMPILE", "1") == "0" or compiler is None:
-        return None
+def usable_compiler() -> str | None:
+    """The C++ compiler; None where there is none, or ``GLASWERK_COMPILE=0`` forbids its use."""
+    return None if os.environ.get("GLASWERK_COMPILE", "1") == "0" else runtime.compiler()
+
+
+def alone(compiler: str, source: str, *flags: str) -> ctypes.CDLL | None:
+    """One source as a library of its own, compiled first if it is not there; None where that fails."""
     try:
         return ctypes.CDLL(str(built(compiler, False, Path(source).stem, (source,), flags)))
     except (GlaswerkError, OSError, subprocess.SubprocessError):

@@ -3,8 +3,7 @@
 // backward pass computes the weights again from one number per query. Values are bf16, sums fp32.
 //
 // One task is a key head of one row; tasks are spread over PyTorch's own threads. In products the right-hand matrix lies in
-// pairs of rows, [K/2][N][2], as the instructions want it. Where there are matrix registers (AMX), products are oneDNN's
-// small ones, which PyTorch exports (`brgemm`).
+// pairs of rows, [K/2][N][2], as the instruction wants it.
 #include "vector.h"
 #include <algorithm>
 #include <cmath>
@@ -12,9 +11,6 @@
 #include <vector>
 
 extern "C" struct Causal {
-    // C[M, N] (+)= A[M, K] B[K, N]: sizes, leading dimensions, whether to add, and "B is in pairs"; none: ours is used
-    void (*brgemm)(int64_t M, int64_t N, int64_t K, int64_t lda, int64_t ldb, int64_t ldc, bool add, const bf16 *, const bf16 *, float *, bool);
-    void (*release)(bool);
     const bf16 *qkv;    // [B, T, H + 2 G, D]
     bf16 *heads;        // [B, T, H, D]
     float *sizes;       // [B, H, T]: log of the sum of the exponentials
@@ -22,8 +18,6 @@ extern "C" struct Causal {
     bf16 *slopes;       // d loss / d qkv, as qkv; backward only
     int64_t B, T, H, G, D;
     float scale;
-
-    void product(int64_t M, int64_t N, int64_t K, int64_t lda, int64_t ldb, int64_t ldc, bool add, const bf16 *A, const bf16 *B, float *C) const;
 };
 
 namespace {
@@ -94,10 +88,8 @@ INLINE std::pair<float, float> exponentials(bf16 *to, float *scores, int64_t see
     return {most + std::log(total), total};
 }
 
-}  // namespace
-
-void Causal::product(int64_t M, int64_t N, int64_t K, int64_t lda, int64_t ldb, int64_t ldc, bool add, const bf16 *A, const bf16 *B, float *C) const {
-    if (brgemm) return brgemm(M, N, K, lda, ldb, ldc, add, A, B, C, true);
+// C[M, N] = A[M, K] B[K, N], or added to C; B is in pairs. Leading dimensions as in BLAS; M in fours, N in sixteens.
+void product(int64_t M, int64_t N, int64_t K, int64_t lda, int64_t ldb, int64_t ldc, bool add, const bf16 *A, const bf16 *B, float *C) {
     for (int64_t n = 0; n < N; n += 4 * LANES)
         for (int64_t m = 0; m < M; m += 4) {
             const bf16 *a = A + m * lda, *b = B + 2 * n;
@@ -110,8 +102,6 @@ void Causal::product(int64_t M, int64_t N, int64_t K, int64_t lda, int64_t ldb, 
             }
         }
 }
-
-namespace {
 
 struct Room {
     std::vector<float> floats;
@@ -138,12 +128,12 @@ void forward(const Causal &c, int64_t b, int64_t g) {
         for (int64_t first = 0; first < T; first += QUERIES) {
             const int64_t m = std::min(QUERIES, T - first), n = first + m;
             float sums[QUERIES];
-            c.product(m, n, D, E, T, T, false, row + first * E + head * D, keys, scores);
+            product(m, n, D, E, T, T, false, row + first * E + head * D, keys, scores);
             for (int64_t t = 0; t < m; t++) {
                 auto [size, sum] = exponentials(weights + t * T, scores + t * T, first + t + 1, n, c.scale);
                 c.sizes[(b * c.H + head) * T + first + t] = size, sums[t] = sum;
             }
-            c.product(m, D, n, T, D, D, false, weights, values, mixed);
+            product(m, D, n, T, D, D, false, weights, values, mixed);
             for (int64_t t = 0; t < m; t++) {
                 bf16 *to = c.heads + ((b * T + first + t) * c.H + head) * D;
                 for (int64_t d = 0; d < D; d += LANES) store(to + d, load(mixed + t * D + d) * (1.0f / sums[t]));
@@ -177,8 +167,8 @@ void backward(const Causal &c, int64_t b, int64_t g) {
             pair_turned(q_turned, q, m, D, E), pair(q_paired, q, m, D, E);
             pair_turned(slope_turned, slope, m, D, W), pair(slope_paired, slope, m, D, W);
             // both [n keys, m queries], so that a query's numbers lie side by side
-            c.product(n, m, D, E, m, m, false, key, q_turned, scores);
-            c.product(n, m, D, E, m, m, false, value, slope_turned, slopes);
+            product(n, m, D, E, m, m, false, key, q_turned, scores);
+            product(n, m, D, E, m, m, false, value, slope_turned, slopes);
             for (int64_t s = 0; s < n; s += 2)
                 for (int64_t t = 0; t < m; t += LANES) {
                     Ints query = NUMBERED + (int32_t)(first + t);
@@ -194,9 +184,9 @@ void backward(const Causal &c, int64_t b, int64_t g) {
                     Words both = __builtin_convertvector(changes[0], Words) | __builtin_convertvector(changes[1], Words) << 16;
                     memcpy(paired_change + s * m + 2 * t, &both, sizeof both);
                 }
-            c.product(n, D, m, m, D, D, true, weights, slope_paired, of_values);
-            c.product(n, D, m, m, D, D, true, change, q_paired, of_keys);
-            c.product(D, m, n, T, m, m, false, turned_keys, paired_change, turned_query);
+            product(n, D, m, m, D, D, true, weights, slope_paired, of_values);
+            product(n, D, m, m, D, D, true, change, q_paired, of_keys);
+            product(D, m, n, T, m, m, false, turned_keys, paired_change, turned_query);
             for (int64_t t = 0; t < m; t++) {
                 float line[16];
                 bf16 *to = out + (first + t) * E + head * D;
@@ -214,12 +204,8 @@ void backward(const Causal &c, int64_t b, int64_t g) {
 }
 
 template <void (*task)(const Causal &, int64_t, int64_t)> void everywhere(const Causal &c, int threads) {
-#pragma omp parallel num_threads(threads)
-    {
-#pragma omp for schedule(static)
-        for (int64_t i = 0; i < c.B * c.G; i++) task(c, i / c.G, i % c.G);
-        if (c.release) c.release(true);
-    }
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t i = 0; i < c.B * c.G; i++) task(c, i / c.G, i % c.G);
 }
 }  // namespace
 

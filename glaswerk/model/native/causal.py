@@ -15,51 +15,34 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glaswerk.model.native.build import built_alone
+from glaswerk.model.native import build
 from glaswerk.model.native.ops import OPERATIONS
-
-#: as ``c10::ScalarType`` numbers it
-BFLOAT16 = 15
-#: PyTorch's own small products: C++ functions, so their names carry their arguments
-BRGEMM = "_ZN2at6native7cpublas6brgemmEllllllbPKN3c108BFloat16ES6_Pfb"
-RELEASE = "_ZN2at6native7cpublas14brgemm_releaseEb"
-COULD_PACK = "_ZN2at6native7cpublas10could_packEN3c1010ScalarTypeE"
 
 
 class Causal(ctypes.Structure):
     """The record that ``causal.cpp`` reads."""
 
     _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("brgemm", "release", "qkv", "heads", "sizes", "slope", "slopes")),
+        *((name, ctypes.c_void_p) for name in ("qkv", "heads", "sizes", "slope", "slopes")),
         *((name, ctypes.c_int64) for name in "BTHGD"),
         ("scale", ctypes.c_float),
     )
 
 
-@cache
 def library() -> ctypes.CDLL | None:
-    """The compiled operation; None where there is no compiler, or PyTorch's products are not what is needed."""
-    found = built_alone("causal.cpp", "-fopenmp")
+    """The compiled operation; None where there is no compiler, or no instruction for products of bf16."""
+    return loaded(build.usable_compiler())
+
+
+@cache
+def loaded(compiler: str | None) -> ctypes.CDLL | None:
+    """:func:`library`, once for each compiler that there is."""
+    found = None if compiler is None else build.alone(compiler, "causal.cpp", "-fopenmp")
     if found is None or found.gw_size_of_causal() != ctypes.sizeof(Causal):
         return None
     for kernel in (found.gw_causal, found.gw_causal_backward):
         kernel.argtypes, kernel.restype = (ctypes.c_void_p, ctypes.c_int), None
-    return found if products() != (None, None) or found.gw_causal_fast() else None
-
-
-@cache
-def products() -> tuple[int | None, int | None]:
-    """Where PyTorch's small products with matrix registers lie, and what gives the registers back; None: none here."""
-    try:
-        torch_cpu = ctypes.CDLL("libtorch_cpu.so")
-        could_pack = torch_cpu[COULD_PACK]
-        could_pack.argtypes, could_pack.restype = (ctypes.c_int8,), ctypes.c_bool
-        if could_pack(BFLOAT16):
-            places = [ctypes.cast(torch_cpu[name], ctypes.c_void_p).value for name in (BRGEMM, RELEASE)]
-            return places[0], places[1]
-    except (OSError, AttributeError):  # another system, another PyTorch
-        pass
-    return None, None
+    return found if found.gw_causal_fast() else None
 
 
 def ready(x_BTC: Tensor, head_width: int) -> bool:
@@ -76,7 +59,7 @@ def call(kernel: str, qkv: Tensor, groups: int, heads: Tensor, sizes: Tensor, *s
     B, T, n, D = qkv.shape
     slope, slopes_of_qkv = slopes or (None, None)
     record = Causal(
-        *products(), qkv.data_ptr(), heads.data_ptr(), sizes.data_ptr(),
+        qkv.data_ptr(), heads.data_ptr(), sizes.data_ptr(),
         None if slope is None else slope.data_ptr(), None if slopes_of_qkv is None else slopes_of_qkv.data_ptr(),
         B, T, n - 2 * groups, groups, D, D**-0.5,
     )  # fmt: skip
