@@ -42,8 +42,8 @@ for room, extra in (
     ("planning", ()),
     ("pipeline", ("opened", "evaluate", "align", "planning")),
     ("zoo", ("formats",)),
-    ("course", ("opened", "zoo")),
-    ("serve", ("found", "opened", "course")),
+    ("course", ("found", "opened", "evaluate", "zoo")),
+    ("serve", ("found", "opened", "evaluate", "course")),
     ("cli", ("found", "opened", "export", "hub", "evaluate", "align", "planning", "pipeline", "course", "serve")),
 ):
     ALLOWED[room] = {*ALLOWED["lens"], "lens", *extra}

@@ -33,10 +33,11 @@ class Rotary(nn.Module):
 
     def fill(self, rows: int, device: torch.device) -> None:
         """Compute the first ``rows`` positions. The sine's first half is negated: see :func:`rotate`."""
-        angle_PD = torch.outer(torch.arange(rows, dtype=torch.float32, device="cpu"), frequencies(self.config))
-        cos, sin = angle_PD.cos(), angle_PD.sin()
-        self.register_buffer("cos_PD", torch.cat((cos, cos), -1).to(device), persistent=False)
-        self.register_buffer("sin_PD", torch.cat((-sin, sin), -1).to(device), persistent=False)
+        with torch.inference_mode(False):  # a table that generation grew must still carry gradients in training
+            angle_PD = torch.outer(torch.arange(rows, dtype=torch.float32, device="cpu"), frequencies(self.config))
+            cos, sin = angle_PD.cos(), angle_PD.sin()
+            self.register_buffer("cos_PD", torch.cat((cos, cos), -1).to(device), persistent=False)
+            self.register_buffer("sin_PD", torch.cat((-sin, sin), -1).to(device), persistent=False)
 
     def _apply(self, fn, recurse: bool = True):  # type: ignore[no-untyped-def]
         # .to(bfloat16) must not round the table, and .to(device) or .to_empty must still move it

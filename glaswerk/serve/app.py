@@ -21,7 +21,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from glaswerk import __version__
 from glaswerk.course import LANGUAGES
 from glaswerk.errors import GlaswerkError
-from glaswerk.serve import data, events, pages, review
+from glaswerk.serve import data, events, pages, review, votes
 from glaswerk.serve.asked import arguments_of
 from glaswerk.serve.holder import Holder
 
@@ -88,6 +88,7 @@ def create_app(holder: Holder) -> FastAPI:
         return StreamingResponse(events.stream(holder.training, lambda: stopping), media_type="text/event-stream")
 
     app.include_router(review.router)
+    app.include_router(votes.router(holder))
 
     @app.get("/api/{kind:path}")
     def ask(kind: str, args: str = "{}") -> Response:

@@ -17,6 +17,7 @@ from typing import Any
 
 from browser import Visit, asked_by, chromium, exportable, lab, paths, small_model
 
+from glaswerk.serve import votes
 from glaswerk.serve.questions import FILE, Question
 from glaswerk.serve.static import canonical
 
@@ -48,6 +49,7 @@ def main(chapters: list[str], first: bool) -> None:
         lab(small_model(Path(folder) / "glass"), Path(folder) / "runs") as root,
         chromium() as tab,
     ):
+        votes.place = lambda run: Path(folder) / votes.FILE  # what the recording votes for is nobody's preference
         for path in [path for language in ("en", "de") for path in paths(language)]:
             if names and not path.endswith(tuple(names)):
                 continue

@@ -222,3 +222,12 @@ def test_the_rotary_table_grows_and_stays_fp32() -> None:
     assert again is not None
     positions = torch.tensor([9_000])
     assert torch.equal(again(positions, 1, torch.float32)[0][0], model.rotary(9_000, 1, torch.float32)[0])
+
+
+def test_a_table_that_grew_while_generating_can_be_trained_through() -> None:
+    model = Decoder(ModelConfig.modern(vocabulary_size=V, width=16, layers=1, heads=2, context=32))
+    with torch.inference_mode():
+        assert model.rotary is not None
+        model.rotary.reach(64)  # a cache with more slots than the context
+    model(torch.arange(8)[None] % V).sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())

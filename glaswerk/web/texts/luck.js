@@ -1,0 +1,33 @@
+/** @type {import("../figure.js").Texts} */
+export default {
+  en: {
+    title: "Three points more, and still the worse model?",
+    look: "Two imagined models: the worse one is right on 60 % of all questions in the world, the better one on a few points more. Each is tested on as many questions. The curve says how often which difference comes out; in the red part the worse model wins the test.",
+    gap: "really better by, in points",
+    count: "questions",
+    wrong: "the worse model is ahead",
+    tied: "a tie",
+    interval: "95 % of the differences, in points",
+    needed: "questions until {worse} and {better} % can be told apart",
+    chart: "How often which measured difference comes out",
+    points: "measured difference, points",
+    often: "how often",
+    really: "really {gap}",
+    source: "computed exactly from two binomial distributions",
+  },
+  de: {
+    title: "Drei Punkte mehr und doch das schlechtere Modell?",
+    look: "Zwei gedachte Modelle: Das schlechtere beantwortet 60 % aller Fragen der Welt richtig, das bessere ein paar Punkte mehr. Beide werden mit gleich vielen Fragen geprüft. Die Kurve sagt, wie oft welcher Unterschied herauskommt; im roten Teil gewinnt das schlechtere Modell den Test.",
+    gap: "wirklich besser um, in Punkten",
+    count: "Fragen",
+    wrong: "das schlechtere Modell liegt vorn",
+    tied: "Gleichstand",
+    interval: "95 % der Unterschiede, in Punkten",
+    needed: "Fragen, bis sich {worse} und {better} % unterscheiden lassen",
+    chart: "Wie oft welcher gemessene Unterschied herauskommt",
+    points: "gemessener Unterschied, Punkte",
+    often: "wie oft",
+    really: "wirklich {gap}",
+    source: "genau berechnet aus zwei Binomialverteilungen",
+  },
+};
