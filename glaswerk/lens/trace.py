@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from types import CodeType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -273,12 +274,34 @@ def kind(value: object) -> str:
     return f"{list(value.shape)} {value.dtype}" if isinstance(value, Tensor) else type(value).__name__
 
 
+#: the last model that had to be widened: the marks of its weights, its fp32 copy, and how it was loaded
+_widened: WeakKeyDictionary[Decoder, tuple[tuple[tuple[int, int], ...], Decoder, str]] = WeakKeyDictionary()
+
+
 def plain_copy(model: Decoder) -> tuple[Decoder, str]:
-    """The model as an eager fp32 decoder in evaluation mode, and how its weights were loaded.
+    """The model as an eager fp32 decoder in evaluation mode, and how its weights were loaded. To be read only.
 
     fp32 weights are shared, not copied, and ``model`` itself is left as it is; others are widened, quantized
-    ones expanded to the numbers they stand for.
+    ones expanded to the numbers they stand for. What had to be widened is kept, for one model at a time and until its
+    weights change: of SmolLM2 it is half a gigabyte, and most of the time of a trace.
     """
+    marks = tuple(map(mark, [*model.parameters(), *model.buffers()]))
+    if model in _widened and _widened[model][0] == marks:
+        return _widened[model][1:]
+    plain, loaded_as = widen(model)
+    if loaded_as != "float32":
+        _widened.clear()
+        _widened[model] = marks, plain, loaded_as
+    return plain, loaded_as
+
+
+def mark(value: Tensor) -> tuple[int, int]:
+    """Where a tensor's numbers lie and how often they were changed in place."""
+    return value.data_ptr(), 0 if value.is_inference() else value._version
+
+
+def widen(model: Decoder) -> tuple[Decoder, str]:
+    """:func:`plain_copy`, made now."""
     with torch.device("meta"):
         plain = Decoder(model.config)
     plain.rotary = model.rotary

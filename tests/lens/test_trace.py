@@ -71,6 +71,19 @@ def near(found: Tensor, expected: Tensor) -> None:
     assert_close(found, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
 
 
+def test_a_widened_model_is_kept_until_its_weights_change() -> None:
+    model = decoder("qwen3").to(torch.bfloat16)
+    first = trace(model, TOKENIZER, PROMPT)
+    assert plain_copy(model)[0] is plain_copy(model)[0]
+    with torch.no_grad():
+        model.embedding.mul_(2.0)
+    again = trace(model, TOKENIZER, PROMPT)
+    near(again["embeddings"], 2 * first["embeddings"])
+    assert again.json()["precision"]["loaded"] == "bfloat16"
+    plain = decoder("qwen3")  # fp32 weights are shared, so there is nothing to keep
+    assert plain_copy(plain)[0] is not plain_copy(plain)[0]
+
+
 @torch.no_grad()
 def test_every_step_follows_from_those_before_it(pair: tuple[Decoder, Trace]) -> None:
     model, t = plain_copy(pair[0])[0], pair[1]  # in smollm2's file the matrices are quantized

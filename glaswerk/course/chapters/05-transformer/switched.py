@@ -11,7 +11,6 @@ import math
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
@@ -38,15 +37,11 @@ OWN_TEXT = (
     "come down again. The captain tried bread, then salt, then kind words. In the end a girl of seven, who had been "
     "watching from a bench, took off her red hat, and the goat followed the hat back to the shore."
 )
-_plain: WeakKeyDictionary[Decoder, Decoder] = WeakKeyDictionary()
 
 
 def plain(model: OpenedModel) -> Decoder:
-    """The open model in fp32, kept: every switch asks for it."""
-    if model.model not in _plain:
-        _plain.clear()
-        _plain[model.model] = plain_copy(model.model)[0]
-    return _plain[model.model]
+    """The open model in fp32."""
+    return plain_copy(model.model)[0]
 
 
 def held_out(model: OpenedModel, text: str) -> tuple[list[int], str]:
