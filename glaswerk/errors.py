@@ -1,4 +1,4 @@
-"""The one exception a user is meant to read."""
+"""The exceptions that a user is meant to read."""
 
 from __future__ import annotations
 
@@ -13,3 +13,7 @@ class GlaswerkError(Exception):
     def __init__(self, text: str, german: str = "") -> None:
         super().__init__(text)
         self.german = german or text
+
+
+class NotHere(GlaswerkError):
+    """Something that can be fetched and is not on this machine yet."""

@@ -29,7 +29,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from glaswerk import hub
-from glaswerk.errors import GlaswerkError
+from glaswerk.errors import GlaswerkError, NotHere
 from glaswerk.home import explain, home, make_folder, sync_folder, write_json
 from glaswerk.progress import Progress
 
@@ -323,11 +323,11 @@ def is_pulled(name: str) -> bool:
 
 
 def path(name: str) -> Path:
-    """The folder of something pulled; raises :class:`GlaswerkError` that says how to pull it."""
+    """The folder of something pulled; raises :class:`NotHere` that says how to pull it."""
     if hub.is_name(name):
         return hub.path(name)
     if not is_pulled(name):
-        raise GlaswerkError(
+        raise NotHere(
             f"{name} is not on this machine yet; run `glaswerk pull {name}`",
             f"„{name}“ liegt noch nicht auf diesem Rechner. Hol es mit `glaswerk pull {name}`.",
         )

@@ -20,7 +20,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from glaswerk import __version__
 from glaswerk.course import LANGUAGES
-from glaswerk.errors import GlaswerkError
+from glaswerk.errors import GlaswerkError, NotHere
 from glaswerk.serve import data, events, pages, review, votes
 from glaswerk.serve.asked import arguments_of
 from glaswerk.serve.holder import Holder
@@ -76,7 +76,9 @@ def create_app(holder: Holder) -> FastAPI:
 
     @app.exception_handler(GlaswerkError)
     async def explained(_: Request, error: GlaswerkError) -> JSONResponse:
-        return JSONResponse({"error": str(error), "german": error.german}, status_code=422)
+        # what is not pulled yet is no fault of the question, and browsers write every 4xx into their console
+        code = 200 if isinstance(error, NotHere) else 422
+        return JSONResponse({"error": str(error), "german": error.german}, status_code=code)
 
     @app.get("/health")
     def health() -> dict[str, Any]:

@@ -56,7 +56,7 @@ export async function ask(kind, args = {}, signal) {
 /** What a response says; its error in the page's language. @param {Response} response @returns {Promise<any>} */
 export async function toldBy(response) {
   const told = await response.json().catch(() => ({ error: `${response.status}` }));
-  if (!response.ok) throw new Told(said({ error: `${response.status}`, ...told }));
+  if (!response.ok || told?.error !== undefined) throw new Told(said({ error: `${response.status}`, ...told }));
   return told;
 }
 

@@ -136,7 +136,7 @@ class Visit:
 
     def _heard(self, message: Any) -> None:
         if message.type in ("error", "warning"):
-            self.said.append(message.text)
+            self.said.append(f"{message.text} ({urllib.parse.unquote(message.location.get('url', ''))})")
 
     def __enter__(self) -> Visit:
         return self

@@ -35,7 +35,7 @@ def raised(path: Path) -> list[ast.Call]:
         call
         for call in calls
         if isinstance(call.func, ast.Name)
-        and call.func.id == "GlaswerkError"
+        and call.func.id in ("GlaswerkError", "NotHere")
         and not (isinstance(call.args[0], ast.Constant) and call.args[0].value == "")
     ]
 
@@ -98,6 +98,16 @@ def test_a_prompt_over_a_small_context_is_refused_before_it_is_computed(client: 
     assert config.context > MOST_TOKENS  # so here the lab's bound holds
     told = client.get("/api/trace", params={"args": json.dumps({"ids": [1] * (MOST_TOKENS + 1)})}).json()
     assert str(MOST_TOKENS) in told["german"] and "Tokens" in told["german"]
+
+
+def test_what_is_not_pulled_is_said_without_a_failed_request(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A browser writes every 4xx into its console, and a reader who has not pulled a vocabulary did nothing wrong."""
+    monkeypatch.setenv("GLASWERK_HOME", str(tmp_path))
+    answer = client.get("/api/demo/03-meaning/neighbours", params={"args": json.dumps({"word": "glass"})})
+    assert answer.status_code == 200
+    assert "glaswerk pull glove" in answer.json()["error"] and "Rechner" in answer.json()["german"]
 
 
 def test_the_state_of_the_model_is_told_in_both_languages(tmp_path: Path) -> None:

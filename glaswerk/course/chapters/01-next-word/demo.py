@@ -21,7 +21,7 @@ from glaswerk import pull
 from glaswerk.corpora import Packed
 from glaswerk.corpora.catalogue import CORPORA
 from glaswerk.course.demo import demo
-from glaswerk.errors import GlaswerkError
+from glaswerk.errors import GlaswerkError, NotHere
 from glaswerk.run import Run
 from glaswerk.tokenizer.chip import chip
 
@@ -74,7 +74,7 @@ def counted(model: OpenedModel) -> Counted:
     for name in PULLED:
         if pull.is_pulled(name):
             return pulled_text(name, model.tokenizer)
-    raise GlaswerkError(
+    raise NotHere(
         "there is no text to count: fetch one with `glaswerk pull wikipedia-en`, then reload this page",
         "Es gibt keinen Text zum Zählen. Hol einen mit `glaswerk pull wikipedia-en` und lade diese Seite neu.",
     )
