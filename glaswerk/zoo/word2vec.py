@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,9 +28,13 @@ MEASURED = 20
 FREQUENT = 1e-4
 
 
+#: so many parts of a training are told of
+PARTS = 10
+
+
 @dataclass(frozen=True)
 class Trained:
-    """The vectors, and the mean loss of each tenth of the training."""
+    """The vectors, the mean loss of each tenth of the training so far, and how many pairs were learned."""
 
     vectors: WordVectors
     losses: list[float]
@@ -49,6 +53,14 @@ def train(
 ) -> Trained:
     """Vectors of ``width`` numbers for the ``vocabulary`` most frequent words. ``window``: how many words to the left
     and right are neighbours."""
+    *_, last = course(texts, vocabulary, width, window, epochs, rate, seed)
+    return last
+
+
+def course(
+    texts: Iterable[str], vocabulary: int, width: int, window: int, epochs: int, rate: float, seed: int
+) -> Iterator[Trained]:
+    """:func:`train`, told of after each tenth; it goes on when the next one is asked for."""
     sentences = [WORD.findall(text.lower()) for text in texts]
     counts = Counter(word for sentence in sentences for word in sentence)
     words = sorted(counts, key=lambda word: (-counts[word], word))[:vocabulary]
@@ -64,8 +76,8 @@ def train(
     centre = (random.random((len(words), width), np.float32) - 0.5) / width
     near = np.zeros((len(words), width), np.float32)
 
-    losses: list[float] = []
-    pairs = 0
+    losses: list[list[float]] = [[] for _ in range(PARTS)]
+    pairs = part = 0
     for epoch in range(epochs):
         one, other = pairs_of(texts_ids, keep, window, random)
         order = random.permutation(len(one))
@@ -74,12 +86,19 @@ def train(
             drawn = random.choice(len(words), NOISE, p=noise)
             batch = (one[chosen], other[chosen], drawn)
             share = (epoch + begin / len(one)) / epochs
+            for _ in range(part, int(PARTS * share)):
+                part += 1
+                yield Trained(WordVectors(words, centre.copy()), means(losses), pairs + begin)
             if step % MEASURED == 0:
-                losses.append(loss(centre, near, *batch))
+                losses[part].append(loss(centre, near, *batch))
             learn(centre, near, *batch, rate * max(0.05, 1 - share))
         pairs += len(one)
-    tenths = np.array_split(np.array(losses or [np.nan]), min(10, max(1, len(losses))))
-    return Trained(WordVectors(words, centre), [float(part.mean()) for part in tenths], pairs)
+    yield Trained(WordVectors(words, centre), means(losses), pairs)
+
+
+def means(losses: list[list[float]]) -> list[float]:
+    """The mean of each part in which the loss was measured."""
+    return [float(np.mean(part)) for part in losses if part]
 
 
 def pairs_of(

@@ -119,6 +119,24 @@ def test_pronouns_are_the_models_own_probabilities(model: OpenedModel, demos: di
         assert found[word] == pytest.approx(float(chances[model.tokenizer.encode(f" {word}")[0]]), rel=1e-4)
 
 
+def test_word2vec_goes_on_where_it_was(
+    demos: dict[str, demo.Demo], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    scope = demos["training"].function.__globals__
+    random = np.random.default_rng(5)
+    words = ["music", *("".join(chr(97 + place // 20**at % 20) for at in range(3)) for place in range(300))]
+    texts = [" ".join(random.choice(words, 40)) for _ in range(3000)]
+    monkeypatch.setitem(scope, "corpus", lambda: texts)
+    scope["course"].cache_clear()
+    request.addfinalizer(scope["course"].cache_clear)
+    first, last = demos["training"](part=1), demos["training"]()
+    assert len(first["losses"]) == 1 and len(last["losses"]) == last["parts"] == 10
+    assert first["losses"] == last["losses"][:1] and first["pairs"] < last["pairs"]
+    assert first["found"] != last["found"] and first == demos["training"](part=1)
+    assert demos["neighbours"]("trained", "music")["found"] == demos["training"]()["found"]
+    assert demos["training"](seed=1)["found"] != last["found"]
+
+
 def test_the_code_exercise_has_a_solution() -> None:
     check = load_module(demo.entry(CHAPTER).folder / "exercises" / "check_nearest.py", "check_nearest")
 

@@ -80,6 +80,22 @@ def test_word2vec_finds_who_shares_neighbours() -> None:
         word2vec.train(["one one"])
 
 
+def test_word2vec_tells_of_each_tenth_and_ends_where_it_ends_in_one_go() -> None:
+    random = np.random.default_rng(4)
+    words = ["".join(chr(97 + place // 20**at % 20) for at in range(3)) for place in range(400)]
+    texts = [" ".join(random.choice(words, 40)) for _ in range(3000)]
+    how = {"vocabulary": 300, "width": 6, "window": 2, "epochs": 2, "rate": 0.1, "seed": 2}
+    told = list(word2vec.course(texts, **how))
+    assert len(told) == word2vec.PARTS
+    assert [len(each.losses) for each in told] == list(range(1, word2vec.PARTS + 1))
+    assert [each.pairs for each in told] == sorted(each.pairs for each in told) and told[-1].losses[:3] == told[
+        2
+    ].losses
+    assert not np.array_equal(told[0].vectors.matrix, told[1].vectors.matrix)  # kept as they were then
+    whole = word2vec.train(texts, **how)
+    assert np.array_equal(whole.vectors.matrix, told[-1].vectors.matrix) and whole.losses == told[-1].losses
+
+
 def test_one_column_of_texts(tmp_path: Path, pulled: Pulled) -> None:
     words = read_texts(pulled("glove") / "glove_6B_index.parquet")
     assert len(words) == len(set(words)) == 400_000 and words[:3] == ["the", ",", "."]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import threading
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 ORIGINS = ("glove", "trained")
 #: what word2vec learns from here, and how
 CORPUS = "wikipedia-en"
-TRAINING: dict[str, Any] = {"vocabulary": 3_000, "window": 4, "epochs": 1, "rate": 0.1}
+TRAINING: dict[str, Any] = {"vocabulary": 3_000, "width": 48, "window": 4, "epochs": 1, "rate": 0.1}
 WORD = re.compile(r"[^\W\d_]+")
 #: a is to b as c is to d, in four kinds
 ANALOGIES = {
@@ -104,10 +105,31 @@ def glove() -> WordVectors:
     return load_glove()
 
 
+class Course:
+    """word2vec on the corpus, trained as far as somebody asks: it goes on where it was."""
+
+    def __init__(self, seed: int) -> None:
+        self.steps = word2vec.course(corpus(), **TRAINING, seed=seed)
+        self.told: list[word2vec.Trained] = []
+        self.busy = threading.Lock()
+
+    def upto(self, part: int) -> word2vec.Trained:
+        """As it is after so many tenths."""
+        with self.busy:
+            while len(self.told) < part and (now := next(self.steps, None)) is not None:
+                self.told.append(now)
+            return self.told[:part][-1]
+
+
 @lru_cache(maxsize=2)
-def trained(seed: int = 0) -> word2vec.Trained:
-    """word2vec on the corpus, trained now."""
-    return word2vec.train(corpus(), **TRAINING, seed=seed)
+def course(seed: int) -> Course:
+    """The training that begins with a seed."""
+    return Course(seed)
+
+
+def trained() -> word2vec.Trained:
+    """word2vec, trained to the end."""
+    return course(0).upto(word2vec.PARTS)
 
 
 def vectors(origin: str) -> WordVectors:
@@ -295,11 +317,13 @@ def animals_in_texts(animal: str = "wolf") -> dict[str, float]:
 
 
 # ---------------------------------------------------------------------------------------------- training here
-@demo(seed=(0, 99), word=40)
-def training(seed: int = 0, word: str = "music") -> dict[str, Any]:
-    """word2vec, trained now: the loss over the course of the training, and a word's neighbours afterwards."""
-    made = trained(seed)
+@demo(seed=(0, 99), word=40, part=(1, word2vec.PARTS))
+def training(seed: int = 0, word: str = "music", part: int = word2vec.PARTS) -> dict[str, Any]:
+    """word2vec, trained now, ``part`` tenths of the way: the loss so far, and a word's neighbours."""
+    made = course(seed).upto(part)
     return {
+        "part": part,
+        "parts": word2vec.PARTS,
         "losses": made.losses,
         "pairs": made.pairs,
         "articles": len(corpus()),
