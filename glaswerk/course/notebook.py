@@ -176,7 +176,7 @@ def figure(chapter: Chapter, widget: str, options: dict[str, Any], starts: Start
         ]
     elif not calls and "trace(" in text:
         calls = traced(prompt, int(options.get("layer", 0)), int(options.get("head", 0)))
-    elif not calls and 'ask("next"' in text:
+    elif not calls and 'askOnce("next"' in text:
         calls = [f"show(model.trace({prompt!r}).top(12))"]
     body = "".join(f"with explained():\n    {line}\n" for line in calls)
     if name != chapter.entry.name and calls:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 from glaswerk.course import demo
@@ -18,8 +19,9 @@ from glaswerk.serve.weights import weight, weights
 
 #: the longest prompt in characters
 MOST_CHARACTERS = 2000
-#: candidates that are named; the logits are sent for the whole vocabulary
-NAMED = 256
+#: candidates that are named with their exact logits; the others' logits are sent without names, rounded to steps of
+#: STEP, which a twentieth of the bytes hold
+NAMED, STEP = 256, 1 / 1024
 #: the most tokens of a continuation that two models are compared by
 MOST_STEPS = 32
 Arguments = Mapping[str, Any]
@@ -107,12 +109,15 @@ def trace(holder: Holder, arguments: Arguments) -> str:
 
 
 def next_token(holder: Holder, arguments: Arguments) -> str:
-    """The logits after ``prompt``, all of them, and the names of the likeliest: sliders need no second request."""
+    """The logits after ``prompt``: those of the likeliest with their names; of the ``rest``, largest first, how many
+    steps each lies below the one before it. Sliders need no second request."""
     recorded = holder.trace(prompt_of(arguments))
     with holder.busy:
         known = recorded.tokenizer.vocabulary_size
-        logits_V = recorded["logits"][0, -1, :known]
-        likeliest = recorded.top(min(NAMED, known))
+        logits_V = recorded["logits"][0, -1, :known].float().cpu()
+        top = [{**each, "logit": float(logits_V[each["id"]])} for each in recorded.top(min(NAMED, known))]
+    begin = top[-1]["logit"]
+    below = ((begin - logits_V.sort(descending=True).values[len(top) :]) / STEP).round().long().tolist()
     return demo.as_json(
         {
             "model": recorded.name,
@@ -120,8 +125,8 @@ def next_token(holder: Holder, arguments: Arguments) -> str:
             "ids": recorded.ids,
             "tokens": recorded.tokens,
             "vocabulary": known,
-            "logits": demo.packed(logits_V.cpu().numpy()),
-            "top": likeliest,
+            "top": top,
+            "rest": {"from": begin, "step": STEP, "gaps": [one - before for before, one in pairwise([0, *below])]},
         }
     )
 

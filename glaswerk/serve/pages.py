@@ -24,6 +24,7 @@ from glaswerk.course.glossary import glossary
 from glaswerk.course.outline import OUTLINE, entry, neighbours
 from glaswerk.course.render import Renderer
 from glaswerk.course.review import TARGET
+from glaswerk.serve.modules import imported
 from glaswerk.serve.words import WORDS
 
 WEB = Path(__file__).resolve().parent.parent / "web"
@@ -181,7 +182,9 @@ def render(
     """A template within the frame that all pages share, and the page's policy: its one inline script, the import map,
     is allowed by its hash."""
     up = "../" * path.count("/")
-    imports, ready = import_map(up)
+    names = vendored()
+    imports = import_map(names, up)
+    scripts = ["shell.js", *(f"widgets/{name}.js" for name in widgets or [] if names)]
     text = (
         environment()
         .get_template(template)
@@ -194,8 +197,9 @@ def render(
             up=up,
             root=f"{up}{language}/",
             importmap=Markup(imports),
-            vendored=ready,
-            widgets=widgets or [],
+            vendored=bool(names),
+            scripts=scripts,
+            modules=imported(WEB, scripts, names),
             version=__version__,
             glossary={key: term.text[language] for key, term in glossary().items()}
             if template == "chapter.html"
@@ -209,13 +213,18 @@ def render(
     return text, POLICY.replace("script-src 'self'", f"script-src 'self' 'sha256-{digest}'")
 
 
-def import_map(up: str) -> tuple[str, bool]:
-    """Where the browser finds the modules that ours import by name, and whether they are there at all."""
+def vendored() -> dict[str, str]:
+    """The modules that ours import by name, and their files below ``web/vendor``; empty: they are not there."""
     try:
-        known_names: dict[str, str] = json.loads((WEB / "vendor" / "vendor.json").read_text("utf-8"))["imports"]
+        names: dict[str, str] = json.loads((WEB / "vendor" / "vendor.json").read_text("utf-8"))["imports"]
     except (OSError, ValueError, KeyError):
-        return '{"imports":{}}', False
-    places = {name: f"{up}web/vendor/{file}" for name, file in known_names.items()}
+        return {}
+    return names
+
+
+def import_map(names: dict[str, str], up: str) -> str:
+    """Where the browser finds them, as JSON."""
+    places = {name: f"{up}web/vendor/{file}" for name, file in names.items()}
     # a place in an import map needs ./ or ../ in front
     places = {name: place if place.startswith("../") else f"./{place}" for name, place in places.items()}
-    return json.dumps({"imports": places}, separators=(",", ":")), True
+    return json.dumps({"imports": places}, separators=(",", ":"))

@@ -6,11 +6,16 @@ Left out: what is answered (``app.py``); TLS and other machines, on purpose.
 from __future__ import annotations
 
 import socket as sockets
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from glaswerk.errors import GlaswerkError
+
+if TYPE_CHECKING:
+    from glaswerk.serve.holder import Holder
 
 HOST = "127.0.0.1"
 
@@ -46,18 +51,29 @@ def serve(socket: sockets.socket, model: str | None, runs: Path, ready: Callable
     from glaswerk.serve.app import create_app
     from glaswerk.serve.holder import Holder
 
+    holder = Holder(model, runs)
+
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[Any] | None = None) -> None:
             await super().startup(sockets)
             if self.started:
                 ready()
+                threading.Thread(target=warm, args=(holder,), name="glaswerk-warm", daemon=True).start()
 
-    config = uvicorn.Config(
-        create_app(Holder(model, runs)), log_level="warning", access_log=False, timeout_graceful_shutdown=2
-    )
+    config = uvicorn.Config(create_app(holder), log_level="warning", access_log=False, timeout_graceful_shutdown=2)
     try:
         Server(config).run(sockets=[socket])
     except KeyboardInterrupt:  # the way it is meant to be stopped
         pass
     finally:
         socket.close()
+
+
+def warm(holder: Holder) -> None:
+    """Compute ahead what the first visit to a chapter would wait for: the numbers in its prose."""
+    from glaswerk.serve import pages
+
+    while holder.state == "loading":
+        time.sleep(0.1)
+    for path in pages.paths():
+        pages.page(path)

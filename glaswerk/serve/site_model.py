@@ -21,7 +21,7 @@ from glaswerk.home import replacing, write_json, write_text
 from glaswerk.lens.trace import CANDIDATES, described, plain_copy, precision
 from glaswerk.model.weights import save
 from glaswerk.opened import OpenedModel
-from glaswerk.serve.data import MOST_CHARACTERS, NAMED
+from glaswerk.serve.data import MOST_CHARACTERS, NAMED, STEP
 from glaswerk.serve.holder import MOST_TOKENS
 from glaswerk.tokenizer.bpe import BPETokenizer
 from glaswerk.tokenizer.patterns import PATTERNS
@@ -94,6 +94,7 @@ def about(opened: OpenedModel) -> dict[str, Any]:
         "most_tokens": MOST_TOKENS,
         "most_characters": MOST_CHARACTERS,
         "named": NAMED,
+        "step": STEP,
         "candidates": CANDIDATES,
         "steps": steps,
     }

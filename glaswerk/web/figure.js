@@ -5,6 +5,7 @@
 import { LitElement, html, nothing } from "lit";
 import { Told, ask, language, look, reachable, settled, status } from "./data.js";
 import frame from "./texts/frame.js";
+import { gone, over, turn } from "./turns.js";
 
 export { html, nothing, svg } from "lit";
 
@@ -43,8 +44,10 @@ export class Figure extends LitElement {
     /** @type {AbortController|null} */
     this.running = null;
     this.timer = 0;
+    /** whether it had its turn (turns.js) */
+    this.begun = false;
     this.again = () => { if (this.phase === "error") this.reload(); };
-    this.modelChanged = () => { if (/** @type {typeof Figure} */ (this.constructor).needsModel && status.state === "ready") this.reload(); };
+    this.modelChanged = () => { if (this.begun && /** @type {typeof Figure} */ (this.constructor).needsModel && status.state === "ready") this.reload(); };
   }
 
   createRenderRoot() { return this; }
@@ -68,13 +71,14 @@ export class Figure extends LitElement {
     this.state = { ...this.start, ...this.fromURL() };
     document.addEventListener("glaswerk-back", this.again);
     document.addEventListener("glaswerk-model", this.modelChanged);
-    this.reload();
+    turn(this).then(() => { this.begun = true; return this.reload(); }).finally(over);
   }
 
   disconnectedCallback() {
     super.disconnectedCallback();
     document.removeEventListener("glaswerk-back", this.again);
     document.removeEventListener("glaswerk-model", this.modelChanged);
+    gone(this);
     this.running?.abort();
   }
 

@@ -8,21 +8,30 @@ export function ordered(logits) {
   return Uint32Array.from(logits.keys()).sort((a, b) => logits[b] - logits[a] || a - b);
 }
 
-/** Probabilities in the order of `order`: entry i is that of token order[i]; removed ones are 0. A temperature of 0
- * gives the likeliest everything. @param {Float32Array} logits @param {Uint32Array} order @param {Options} options
- * @returns {Float64Array} */
-export function distribution(logits, order, { temperature, top_k, top_p, min_p }) {
-  const size = order.length;
+/** All logits of an answer "next", largest first.
+ * @param {{top: {logit: number}[], rest: {from: number, step: number, gaps: number[]}}} next @returns {Float32Array} */
+export function unfolded({ top, rest }) {
+  const logits = new Float32Array(top.length + rest.gaps.length);
+  top.forEach(({ logit }, place) => { logits[place] = logit; });
+  let steps = 0;
+  rest.gaps.forEach((gap, place) => { logits[top.length + place] = rest.from - rest.step * (steps += gap); });
+  return logits;
+}
+
+/** Probabilities of `logits`, which come largest first; removed ones are 0. A temperature of 0 gives the likeliest
+ * everything. @param {Float32Array} logits @param {Options} options @returns {Float64Array} */
+export function distribution(logits, { temperature, top_k, top_p, min_p }) {
+  const size = logits.length;
   const out = new Float64Array(size);
   if (temperature === 0) { out[0] = 1; return out; }
-  const largest = logits[order[0]] / temperature;
+  const largest = logits[0] / temperature;
   let kept = size;
   if (top_k > 0 && top_k < size) {
     kept = top_k;
-    while (kept < size && logits[order[kept]] === logits[order[top_k - 1]]) kept++;
+    while (kept < size && logits[kept] === logits[top_k - 1]) kept++;
   }
   let total = 0;
-  for (let i = 0; i < kept; i++) total += out[i] = Math.exp(logits[order[i]] / temperature - largest);
+  for (let i = 0; i < kept; i++) total += out[i] = Math.exp(logits[i] / temperature - largest);
   if (top_p < 1) {
     let before = 0, i = 0;
     while (i < kept && (i === 0 || before < top_p)) before += out[i++] / total;

@@ -9,7 +9,9 @@ import os
 import random
 import shutil
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +19,8 @@ import torch
 
 from glaswerk.errors import GlaswerkError
 from glaswerk.found import Origin
+from glaswerk.generate.sampling import SamplingOptions, candidates
+from glaswerk.lens.trace import Step, Trace
 from glaswerk.model import Decoder, ModelConfig
 from glaswerk.model.weights import save_model
 from glaswerk.opened import OpenedModel, load
@@ -103,6 +107,32 @@ def rows(holder: Holder) -> list[dict[str, Any]]:
     return told
 
 
+def cuts() -> dict[str, Any]:
+    """An answer "next" of 4,000 logits spread as a real model's, and what the library draws from after some cuts,
+    largest first. ``most``: by how many tokens the page may keep more or fewer."""
+    logits_BV = torch.randn(1, 4000, generator=torch.Generator().manual_seed(9)) * 3
+    tokens = SimpleNamespace(vocabulary_size=4000, token_bytes=lambda number: b"%d" % number)
+    trace = Trace(Decoder(SHAPES["gpt2"]), tokens, "m", "p", [0], [Step("logits", "", lambda: logits_BV[None])], "")  # type: ignore[arg-type]
+    holder = SimpleNamespace(trace=lambda _: trace, busy=nullcontext(), name="m")
+    next_ = json.loads(data.next_token(holder, {"prompt": "p"}))  # type: ignore[arg-type]
+    found = []
+    for given in (
+        {},
+        {"temperature": 0.3},
+        {"temperature": 2.0},
+        {"top_k": 40},
+        {"top_k": 700},
+        {"top_p": 0.5},
+        {"temperature": 1.7, "top_p": 0.95},
+        {"min_p": 0.1},
+        {"top_k": 90, "top_p": 0.9, "min_p": 0.02},
+    ):
+        options = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, **given}
+        shares = candidates(logits_BV, SamplingOptions(**options)).softmax(-1)[0].sort(descending=True).values.tolist()
+        found.append({"options": options, "shares": shares, "most": 3 if sum(map(bool, shares)) > 256 else 0})
+    return {"next": next_, "cuts": found}
+
+
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Models and what Python computes with them, as files."""
@@ -143,6 +173,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ):
                 asked[kind] = {"args": args, "told": json.loads(data.answer(holder, kind, args))}
             (folder / name / "asked.json").write_text(json.dumps(asked))
+            (folder / "cuts.json").write_text(json.dumps(cuts()))
     (folder / "cases.json").write_text(json.dumps(cases))
     (folder / "texts.json").write_text(json.dumps(encoded))
     return folder
@@ -157,7 +188,7 @@ def test_the_browser_computes_what_python_computes(written: Path) -> None:
         timeout=120,
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert f"# pass {4 * len(SHAPES) + 4}" in done.stdout.replace("ℹ", "#")
+    assert f"# pass {4 * len(SHAPES) + 5}" in done.stdout.replace("ℹ", "#")
 
 
 def test_large_models_are_rounded_once_for_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,9 +9,12 @@ import { Refused } from "./refused.js";
 import { row } from "./rows.js";
 import { chip, hex } from "./tokenizer.js";
 
+/** nothing cut, nothing changed */
+const PLAIN = { temperature: 1, top_k: 0, top_p: 1, min_p: 0 };
+
 /** What the export wrote down about the model.
  * @typedef {{model: Record<string, any>, precision: Record<string, any>, ends: number[],
- *   most_tokens: number, most_characters: number, named: number, candidates: number,
+ *   most_tokens: number, most_characters: number, named: number, step: number, candidates: number,
  *   steps: Record<string, {meaning: {en: string, de: string}, source: string}>}} About */
 
 export class Answers {
@@ -90,20 +93,28 @@ export class Answers {
     return { ...told, encoding: small ? "uint8-255" : "float32-le", values: base64(bytes) };
   }
 
+  /** The logits after the last token, largest first, and whose they are. */
+  sorted() {
+    const logits = this.recording.lastLogits(), order = ordered(logits);
+    return { order, sorted: Float32Array.from(order, (id) => logits[id]) };
+  }
+
   /** The likeliest next tokens. @param {number} count */
   top(count) {
-    const logits = this.recording.lastLogits(), order = ordered(logits);
-    const shares = distribution(logits, order, { temperature: 1, top_k: 0, top_p: 1, min_p: 0 });
+    const { order, sorted } = this.sorted();
+    const shares = distribution(sorted, PLAIN);
     return Array.from(order.subarray(0, count), (id, place) => ({ token: chip(this.tokenizer.tokenBytes(id)), id, probability: shares[place] }));
   }
 
   /** @param {Record<string, any>} args */
   next(args) {
-    const prompt = this.record(args), logits = this.recording.lastLogits();
+    const prompt = this.record(args), { sorted } = this.sorted();
+    const top = this.top(Math.min(this.about.named, sorted.length)).map((one, place) => ({ ...one, logit: sorted[place] }));
+    const from = top[top.length - 1].logit, step = this.about.step;
+    const below = Array.from(sorted.subarray(top.length), (logit) => Math.round((from - logit) / step));
     return {
-      model: this.about.model.name, prompt, ids: this.recording.ids, tokens: this.chips(this.recording.ids), vocabulary: logits.length,
-      logits: { shape: [logits.length], dtype: "float32", base64: base64(new Uint8Array(logits.buffer)) },
-      top: this.top(Math.min(this.about.named, logits.length)),
+      model: this.about.model.name, prompt, ids: this.recording.ids, tokens: this.chips(this.recording.ids), vocabulary: sorted.length,
+      top, rest: { from, step, gaps: below.map((steps, place) => steps - (below[place - 1] ?? 0)) },
     };
   }
 
@@ -111,11 +122,11 @@ export class Answers {
   step(args) {
     this.record(args);
     const { temperature = 1, top_k = 0, top_p = 1, min_p = 0, seed = 0 } = args;
-    const logits = this.recording.lastLogits(), order = ordered(logits);
-    const shares = distribution(logits, order, { temperature, top_k, top_p, min_p });
+    const { order, sorted } = this.sorted();
+    const shares = distribution(sorted, { temperature, top_k, top_p, min_p });
     const place = drawn(shares, seed);
     const id = order[place], ids = [...this.recording.ids, id];
-    const plain = distribution(logits, order, { temperature: 1, top_k: 0, top_p: 1, min_p: 0 });
+    const plain = distribution(sorted, PLAIN);
     return { id, token: chip(this.tokenizer.tokenBytes(id)), probability: plain[place], ids, text: this.tokenizer.decode(ids), end: this.about.ends.includes(id) };
   }
 

@@ -82,12 +82,12 @@ export const after = [
       const last = life.labels.length - 1;
       const top = next.top.slice(0, CANDIDATES);
       const chosen = next.top.find((/** @type {any} */ one) => one.id === life.state.candidate) ?? top[0];
-      const high = next.logits[top[0].id], low = next.logits[top[top.length - 1].id];
-      const value = html`<span class="n c-logit" data-step="logits" data-index="0,${last},${chosen.id}">${short(next.logits[chosen.id])}</span>`;
+      const high = top[0].logit, low = top[top.length - 1].logit;
+      const value = html`<span class="n c-logit" data-step="logits" data-index="0,${last},${chosen.id}">${short(chosen.logit)}</span>`;
       return html`<table class="candidates"><tbody>${top.map((/** @type {any} */ one) => html`<tr class=${one.id === chosen.id ? "on" : ""}><th scope="row"><button type="button" class="chip" aria-pressed=${String(one.id === chosen.id)}
           @click=${() => life.set({ candidate: one.id })}><bdi>${one.token}</bdi></button></th>
-          <td class="n c-logit" data-step="logits" data-index="0,${last},${one.id}">${short(next.logits[one.id])}</td>
-          <td class="wide-bar"><span class="rail"><span .style=${`width: ${8 + (92 * (next.logits[one.id] - low)) / (high - low || 1)}%; background: var(--logit)`}></span></span></td></tr>`)}</tbody></table>
+          <td class="n c-logit" data-step="logits" data-index="0,${last},${one.id}">${short(one.logit)}</td>
+          <td class="wide-bar"><span class="rail"><span .style=${`width: ${8 + (92 * (one.logit - low)) / (high - low || 1)}%; background: var(--logit)`}></span></span></td></tr>`)}</tbody></table>
         <p class="num faint">${life.t("of_vocabulary", { shown: top.length, vocabulary: life.n(next.logits.length, 0) })}</p>
         <div class="made-of"><p class="made-title">${life.t("logit_of", { token: chosen.token })} ${value}</p>${rowProduct(life, t.norm, [0, last], "logits", chosen.id, value, "c-logit")}</div>`;
     },
@@ -98,7 +98,7 @@ export const after = [
       const next = life.next();
       if (!next || next.error) return life.waiting(next);
       const { temperature, top_k, top_p } = life.state;
-      const shares = distribution(next.logits, next.order, /** @type {any} */ ({ temperature, top_k, top_p, min_p: 0 }));
+      const shares = distribution(next.logits, /** @type {any} */ ({ temperature, top_k, top_p, min_p: 0 }));
       const top = next.top.slice(0, CANDIDATES);
       const most = Math.max(shares[0], 1e-9);
       let kept = shares.findIndex((one) => one === 0);

@@ -2,8 +2,8 @@
 // are fetched once per prompt; the slider only cuts them anew.
 
 import { Figure, define, html } from "../figure.js";
-import { ask, unpack } from "../data.js";
-import { distribution, ordered } from "../sampling.js";
+import { askOnce } from "../data.js";
+import { distribution, unfolded } from "../sampling.js";
 import texts from "../texts/cut-rules.js";
 
 const SHOWN = 12;
@@ -18,10 +18,9 @@ class CutRules extends Figure {
   /** @param {AbortSignal} signal */
   async load(signal) {
     const one = async (/** @type {string} */ prompt) => {
-      const told = await ask("next", { prompt }, signal);
-      const logits = /** @type {Float32Array} */ (unpack(told.logits));
-      const order = ordered(logits);
-      return { ...told, logits, order, plain: distribution(logits, order, OFF) };
+      const told = await askOnce("next", { prompt });
+      const logits = unfolded(told);
+      return { ...told, logits, plain: distribution(logits, OFF) };
     };
     const sure = await one(this.state.sure);
     return { model: sure.model, sides: [sure, await one(this.state.open)] };
@@ -42,8 +41,8 @@ class CutRules extends Figure {
 
   /** @param {number} place @param {"sure"|"open"} key */
   side(place, key) {
-    const { logits, order, plain, top, vocabulary } = this.data.sides[place];
-    const cut = distribution(logits, order, /** @type {any} */ ({ ...OFF, [this.state.rule]: this.state[this.state.rule] }));
+    const { logits, plain, top, vocabulary } = this.data.sides[place];
+    const cut = distribution(logits, /** @type {any} */ ({ ...OFF, [this.state.rule]: this.state[this.state.rule] }));
     const kept = cut.findIndex((share) => share === 0);
     const count = kept < 0 ? vocabulary : kept;
     let mass = 0;

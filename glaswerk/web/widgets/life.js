@@ -5,7 +5,7 @@
 import { Figure, define, html, nothing } from "../figure.js";
 import { ask, askOnce, trace, unpack, values } from "../data.js";
 import { css, ramp } from "../colour.js";
-import { ordered } from "../sampling.js";
+import { unfolded } from "../sampling.js";
 import { after, before } from "../life/ends.js";
 import { attention, mlp } from "../life/stations.js";
 import { panes } from "../life/panes.js";
@@ -154,9 +154,8 @@ export class Life extends Figure {
   }
   next() {
     const found = this.answer("next", async () => {
-      const told = await ask("next", this.asked);
-      const logits = /** @type {Float32Array} */ (unpack(told.logits));
-      return { ...told, logits, order: ordered(logits) };
+      const told = await askOnce("next", this.asked);
+      return { ...told, logits: unfolded(told) };
     });
     return found;
   }

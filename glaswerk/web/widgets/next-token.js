@@ -1,8 +1,8 @@
 // <glaswerk-next-token>: the likeliest next tokens as bars, with temperature, top-k, top-p and min-p.
 
 import { Figure, define, html, nothing } from "../figure.js";
-import { ask, unpack } from "../data.js";
-import { distribution, ordered } from "../sampling.js";
+import { ask, askOnce } from "../data.js";
+import { distribution, unfolded } from "../sampling.js";
 import texts from "../texts/next-token.js";
 
 class NextToken extends Figure {
@@ -14,15 +14,14 @@ class NextToken extends Figure {
 
   /** @param {AbortSignal} signal */
   async load(signal) {
-    const told = await ask("next", { prompt: this.state.prompt }, signal);
-    const logits = /** @type {Float32Array} */ (unpack(told.logits));
+    const told = await askOnce("next", { prompt: this.state.prompt });
     this.drawn_ = null;
-    return { ...told, logits, order: ordered(logits) };
+    return { ...told, logits: unfolded(told) };
   }
 
   body() {
-    const { logits, order, top, vocabulary } = this.data;
-    const shares = distribution(logits, order, /** @type {any} */ (this.state));
+    const { logits, top, vocabulary } = this.data;
+    const shares = distribution(logits, /** @type {any} */ (this.state));
     const shown = Math.min(this.state.shown, top.length);
     const kept = shares.findIndex((share) => share === 0);
     const most = Math.max(shares[0], 1e-9);
