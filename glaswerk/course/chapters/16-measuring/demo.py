@@ -24,7 +24,7 @@ from glaswerk.course.plain import plain
 from glaswerk.errors import GlaswerkError
 from glaswerk.evaluate.arena import Vote, standings
 from glaswerk.evaluate.choice import MultipleChoice, Question
-from glaswerk.evaluate.metrics.intervals import NORMAL_95, bootstrap, difference, interval, standard_error
+from glaswerk.evaluate.metrics.intervals import NORMAL_95, bootstrap, difference, interval, mean, standard_error
 from glaswerk.evaluate.task import chosen
 from glaswerk.evaluate.tasks import open_task
 from glaswerk.evaluate.tasks.corpus import blanked
@@ -141,11 +141,12 @@ def benchmark(model: OpenedModel, language: str = "en", task: str = "course", pi
         low, high = interval(grades)
         path.append([n, sum(grades) / n, low, high])
     first = PIECE * piece
+    chance = mean([1 / len(asked.questions[item].options) for item in order])
     return {
-        "model": model.origin.name, "task": task, "benchmarks": offered(model), "chance": asked.chance,
+        "model": model.origin.name, "task": task, "benchmarks": offered(model), "chance": chance,
         "total": len(order), "path": path, "half": (path[-1][3] - path[-1][2]) / 2,
         # what 95 of 100 blind guessers get
-        "guessing": [NORMAL_95 * math.sqrt(asked.chance * (1 - asked.chance) / n) for n in range(1, len(order) + 1)],
+        "guessing": [NORMAL_95 * math.sqrt(chance * (1 - chance) / n) for n in range(1, len(order) + 1)],
         "questions": [shown(asked, sample) for sample in done[first:]],
     }  # fmt: skip
 
@@ -210,11 +211,11 @@ def resampled(changes: Sequence[float]) -> np.ndarray:
     """The means that the bootstrap of :func:`difference` draws its interval from."""
     seen = []
 
-    def mean(drawn: np.ndarray) -> np.ndarray:
+    def means(drawn: np.ndarray) -> np.ndarray:
         seen.append(drawn.mean(1))
         return seen[-1]
 
-    bootstrap(changes, mean)
+    bootstrap(changes, means)
     return seen[0]
 
 
