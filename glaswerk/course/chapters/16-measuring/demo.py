@@ -21,7 +21,7 @@ from glaswerk.corpora import Document
 from glaswerk.course.demo import demo, load_module
 from glaswerk.course.glossary import glossary
 from glaswerk.course.plain import plain
-from glaswerk.errors import GlaswerkError
+from glaswerk.errors import GlaswerkError, NotHere
 from glaswerk.evaluate.arena import Vote, standings
 from glaswerk.evaluate.choice import MultipleChoice, Question
 from glaswerk.evaluate.metrics.intervals import NORMAL_95, bootstrap, difference, interval, mean, standard_error
@@ -89,7 +89,7 @@ def task_of(name: str, language: str, way: str, run: Path | None) -> MultipleCho
     from glaswerk.pull import is_pulled
 
     if name in NEEDS and not is_pulled(NEEDS[name]):
-        raise GlaswerkError(
+        raise NotHere(
             f"this benchmark is not on this machine yet: run `glaswerk pull {NEEDS[name]}`, then try again",
             f"Dieser Benchmark liegt noch nicht auf diesem Rechner: `glaswerk pull {NEEDS[name]}`, dann noch einmal.",
         )
