@@ -1,0 +1,33 @@
+/** @type {import("../figure.js").Texts} */
+export default {
+  en: {
+    title: "Sixteen values for all weights",
+    look: "Bars above: how the weights of one matrix of the open model are spread, each divided by the largest of its 64. Ticks: the sixteen values that four bits can name. Bars below: how often each is used. Left the values of NF4, right sixteen at equal distances, with the same scales.",
+    matrix: "matrix",
+    nf4: "NF4",
+    even: "equal distances",
+    exact: "as it is",
+    error: "error of the matrix",
+    entropy: "bits used of 4",
+    loss: "loss, all matrices so",
+    histogram: "weights and {kind}",
+    size: "{rows} × {columns} weights: {fp32} MB in fp32, {nf4} MB in NF4 ({bits} bits a weight, scales included). The loss is that on the plain sentences, with every matrix of every block kept this way.",
+    stored: "This model's file came in blocks of its own kind ({stored}); the error is counted from what those stand for.",
+    going: "packing the whole model",
+  },
+  de: {
+    title: "Sechzehn Werte für alle Gewichte",
+    look: "Balken oben: wie die Gewichte einer Matrix des offenen Modells verteilt sind, jedes durch das größte unter seinen 64 geteilt. Striche: die sechzehn Werte, die sich mit vier Bit benennen lassen. Balken unten: wie oft jeder verwendet wird. Links die Werte von NF4, rechts sechzehn in gleichen Abständen, mit denselben Skalen.",
+    matrix: "Matrix",
+    nf4: "NF4",
+    even: "gleiche Abstände",
+    exact: "so, wie es ist",
+    error: "Fehler der Matrix",
+    entropy: "genutzt von 4 Bit",
+    loss: "Verlust, alle Matrizen so",
+    histogram: "Gewichte und {kind}",
+    size: "{rows} × {columns} Gewichte: {fp32} MB in fp32, {nf4} MB in NF4 ({bits} Bit je Gewicht, Skalen mitgezählt). Der Verlust ist der auf den schlichten Sätzen, mit allen Matrizen aller Blöcke in dieser Form.",
+    stored: "Die Datei dieses Modells hatte schon eigene Blöcke ({stored}); der Fehler ist von dem aus gezählt, wofür die stehen.",
+    going: "Das ganze Modell wird gepackt",
+  },
+};

@@ -1,0 +1,31 @@
+/** @type {import("../figure.js").Texts} */
+export default {
+  en: {
+    title: "Before, with examples, and after",
+    look: "The same model continues the same beginnings in three ways: as it is, with a few of the lines put before the beginning, and with the adapter of rank 8. The bars are its loss on the lines kept back; below is what it writes, most likely token by token.",
+    voice: "voice",
+    pirate: "pirate",
+    contract: "contract",
+    seadog: "sea dog (German)",
+    plain: "as it is",
+    prompt: "examples in the prompt",
+    lora: "fine-tuned (LoRA)",
+    loss: "loss per token on the lines kept back",
+    extra: "+ {count} tokens in every request",
+    going: "being computed",
+  },
+  de: {
+    title: "Vorher, mit Beispielen und nachher",
+    look: "Dasselbe Modell setzt dieselben Anfänge auf drei Arten fort: so, wie es ist; mit ein paar der Zeilen vor dem Anfang; und mit dem Adapter vom Rang 8. Die Balken sind sein Verlust auf den zurückgehaltenen Zeilen. Darunter steht, was es schreibt, jeweils das wahrscheinlichste Token.",
+    voice: "Tonfall",
+    pirate: "Pirat (englisch)",
+    contract: "Vertrag (englisch)",
+    seadog: "Seebär",
+    plain: "so, wie es ist",
+    prompt: "Beispiele im Prompt",
+    lora: "nachtrainiert (LoRA)",
+    loss: "Verlust je Token auf den zurückgehaltenen Zeilen",
+    extra: "+ {count} Tokens in jeder Anfrage",
+    going: "wird gerechnet",
+  },
+};
