@@ -23,7 +23,7 @@ export default {
     needed: "If the difference stayed as it is, about {needed} questions would settle it.",
     chart: "Differences of the redrawn tests",
     points: "difference, points",
-    often: "how often",
+    often: "how often, %",
     source: "questions from this course's glossary",
   },
   de: {
@@ -49,7 +49,7 @@ export default {
     needed: "Bliebe der Unterschied, wie er ist, dann entschieden ihn etwa {needed} Fragen.",
     chart: "Unterschiede der neu gezogenen Tests",
     points: "Unterschied, Punkte",
-    often: "wie oft",
+    often: "wie oft, %",
     source: "Fragen aus dem Glossar dieses Kurses",
   },
 };

@@ -26,7 +26,8 @@ class Luck extends Figure {
   }
 
   spread() {
-    const { apart, spread, gap } = this.data;
+    const { apart, gap } = this.data;
+    const spread = this.data.spread.map((/** @type {number} */ share) => 100 * share);
     const most = Math.max(...spread), edge = Math.max(Math.abs(apart[0]), Math.abs(apart[apart.length - 1]));
     return chart({
       label: this.t("chart"), x: [-edge, edge], y: [0, most * 1.08], xLabel: this.t("points"), yLabel: this.t("often"), width: 900, height: 250, series: [],

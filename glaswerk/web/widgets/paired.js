@@ -39,11 +39,12 @@ class Paired extends Pieces {
         <div><dd class="c-logit" data-name="difference">${this.n(100 * difference, 1)}</dd><dt>${this.t("difference")}</dt></div><div><dd data-name="interval">${span([low, high])}</dd><dt>${this.t("interval")}</dt></div><div><dd>${span(apart)}</dd><dt>${this.t("apart")}</dt></div></dl>
       <div class="two even">${this.histogram()}<div class="reading">${this.table()}
         <p class="verdict" data-name="verdict">${this.t(sure ? "sure" : difference ? "unsure" : "same", { against: this.percent(against, 1) })}</p>
-        ${needed && !sure ? html`<p class="faint">${this.t("needed", { needed: this.n(needed, 0) })}</p>` : nothing}</div></div>`;
+        ${needed > done && !sure ? html`<p class="faint">${this.t("needed", { needed: this.n(needed, 0) })}</p>` : nothing}</div></div>`;
   }
 
   histogram() {
-    const { bars, edges, low, high } = this.data;
+    const { edges, low, high } = this.data;
+    const bars = this.data.bars.map((/** @type {number} */ share) => 100 * share);
     const most = Math.max(...bars) * 1.1, edge = 100 * edges[edges.length - 1];
     return chart({
       label: this.t("chart"), x: [-edge, edge], y: [0, most], xLabel: this.t("points"), yLabel: this.t("often"), width: 460, height: 240, series: [],
