@@ -38,7 +38,7 @@ def find(model: str | Path) -> Origin:
     if str(model).startswith("hf:"):
         return Origin(pull.path(str(model)))
     path = Path(model)
-    places = [path] if len(path.parts) > 1 or path.is_absolute() else [path, Path("runs") / path]
+    places = [path] if path.is_absolute() else [path, Path("runs") / path]  # paris, and paris/sft as it is shown
     for place in places:
         if Run.is_run(place):
             stage = Run(place).latest_stage()

@@ -177,7 +177,7 @@ def test_killed_and_gone_on_with_ends_with_the_same_weights(
         (["run", "{texts}", "--chat", "{small}"], "not valid JSON"),
         (["run", "{texts}", "--out", "{occupied}"], "holds other files and is not a run"),
         (["run", "{texts}", "--out", "{file}/run"], "a file of that name is in the way"),
-        (["run", "{texts}", "--minutes", "0.1"], "minutes are too few"),
+        (["run", "{texts}", "--minutes", "0.1"], "--minutes 0.1 is too little"),
         (["run", "{texts}", "--seed", "-1"], "--seed -1 is out of range"),
         (["pretrain", "{texts}", "--steps", "0"], "--steps 0 trains nothing"),
         (["pretrain", "{texts}", "--steps", "1", "--width", "16"], "a width in multiples of 32"),

@@ -79,8 +79,6 @@ def show_stages(screen: Any, report: dict[str, Any]) -> None:
     for stage in report["stages"]:
         counts = [f"{stage[key]:,}" for key in ("parameters", "tokens")]
         losses = [f"[loss]{stage[key]:.3f}[/loss]" for key in ("val_loss", "val_bits_per_byte")]
-        counts = [f"{stage[key]:,}" for key in ("parameters", "tokens")]
-        losses = [f"[loss]{stage[key]:.3f}[/loss]" for key in ("val_loss", "val_bits_per_byte")]
         table.add_row(stage["name"], *counts, f"{stage['seconds']:.0f}", f"{stage['tokens_per_second']:,}", *losses)
     screen.print()
     screen.print(table)

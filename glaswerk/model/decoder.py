@@ -167,7 +167,13 @@ class Decoder(nn.Module):
         if self.training and self.config.dropout:
             x_BTC = F.dropout(x_BTC, self.config.dropout)
         path = self.attention_path
-        plain = taps is None and cache is None and pad is None and not (self.training and self.config.dropout)
+        plain = (
+            taps is None
+            and cache is None
+            and pad is None
+            and mask is None
+            and not (self.training and self.config.dropout)
+        )
         if path == "auto" and plain and causal.ready(x_BTC, self.config.head_width):
             path = "causal"
         for block in self.blocks:

@@ -99,6 +99,13 @@ def test_a_compiler_is_told_the_truth_about_the_results(turned: bool) -> None:
 
 
 @needs_library
+def test_what_is_no_number_is_not_hidden() -> None:
+    qkv, _ = drawn(1, 32, 2, 2, 16)
+    qkv[0, 5, 0, 3] = float("nan")  # of one query: its scores alone
+    assert causal.forward(qkv, 2)[0][0, 5, 0].isnan().all()
+
+
+@needs_library
 def test_what_it_cannot_do_goes_another_way() -> None:
     x = torch.zeros(1, 32, 64, dtype=torch.bfloat16)
     assert causal.ready(x, 16)

@@ -1,6 +1,6 @@
-"""Builds the C++ of this folder into one library, once per machine, and loads it.
+"""Builds the C++ of this folder, once per machine, and loads it: one library for inference, one for training.
 
-The library lies in the home folder; its name says which sources, flags, compiler and processor made it, so a change of
+Libraries lie in the home folder; their names say which sources, flags, compiler and processor made them, so a change of
 any of them builds anew. Left out: what is in it (``ops.py`` calls it; each ``.cpp`` says what it computes).
 """
 

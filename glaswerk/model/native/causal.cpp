@@ -80,7 +80,7 @@ INLINE std::pair<float, float> exponentials(bf16 *to, float *scores, int64_t see
     float most = largest(top) * scale;
     for (s = 0; s < seen; s += LANES) {
         Floats e = exp(load(scores + s) * scale - most);
-        e = load(scores + s) > all(LOWEST) ? e : Floats{};
+        e = load(scores + s) == all(LOWEST) ? Floats{} : e;  // what is no number stays none, for the guard to see
         store(to + s, e), sum += e;
     }
     for (; s < count; s += LANES) store(to + s, Floats{});
