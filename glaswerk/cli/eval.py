@@ -183,46 +183,55 @@ def show(screen: Console, results: list[Result]) -> None:
     """Tables, then what went wrong."""
     alone = [it.score for it in results if it.origin.run is None]
     if alone:
-        table = empty_table(screen, "task and measure")
+        table = empty_table(screen, results[0].origin.name, ("chance", "n"))
         for score in alone:
             for place, row in enumerate(score.rows()):
                 label = (
-                    f"[bold]{score.task}[/bold]  {row['metric']}" if place == 0 else f"  [faint]{row['metric']}[/faint]"
+                    f"[bold]{score.task}[/bold] {row['metric']}" if place == 0 else f"  [faint]{row['metric']}[/faint]"
                 )
-                add(table, screen, label, row, score.chance if place == 0 or "accuracy" in row["metric"] else None)
+                chance = score.chance if place == 0 or row["metric"].startswith("accuracy") else None
+                add(table, screen, label, row, chance, "" if chance is None else number(chance), f"{row['n']}")
         screen.print(table)
     for compared in side_by_side(results):
-        score = compared.score
-        table = empty_table(screen, f"{score.task}, {score.measures[0].metric}", changes=True)
-        changed = {change.after: change for change in compared.changes}
+        score, change = compared.score, {change.after: change for change in compared.changes}
+        screen.print(
+            f"[bold]{score.task}[/bold] {score.measures[0].metric} "
+            f"[faint]({len(score.items)} items, guessing gets {number(score.chance)})[/faint]",
+            soft_wrap=True,
+        )
+        table = empty_table(screen, "", ("change",))
         for stage, row in compared.stages.items():
-            add(table, screen, stage, row, score.chance, said(changed.get(stage)))
+            add(table, screen, f"  {stage}", row, score.chance, said(change.get(stage)))
+            for more in row["others"]:
+                if not more["metric"].startswith("accuracy"):
+                    add(table, screen, f"    [faint]{more['metric']}[/faint]", more, None, "")
         screen.print(table)
     for it in results:
-        wrong = [sample for sample in it.score.wrong if sample.grade == 0][:SHOWN]
-        if wrong:
-            count = len(it.score.wrong)
-            screen.print(f"[bold]{it.score.task}[/bold] [faint]{it.origin.name}: {count} went wrong, such as[/faint]")
-        for sample in wrong:
+        lowest = sorted(it.score.wrong, key=lambda sample: sample.grade)
+        if lowest:
+            screen.print(
+                f"[bold]{it.score.task}[/bold] [faint]{it.origin.name}: {len(lowest)} of {len(it.score.samples)} "
+                "without full marks, such as[/faint]",
+                soft_wrap=True,
+            )
+        for sample in lowest[:SHOWN]:
             for name, text in (("asked", sample.asked), ("right", sample.expected), ("said", sample.reply)):
                 screen.print(f"  [faint]{name:<6}[/faint]", end="")
                 screen.print(one_line(text, screen.width - 9), markup=False)
 
 
-def empty_table(screen: Console, title: str, changes: bool = False) -> Table:
-    """The columns."""
+def empty_table(screen: Console, title: str, more: tuple[str, ...]) -> Table:
+    """The columns; ``more`` are the last ones."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="faint")
-    table.add_column(title, no_wrap=True, min_width=14)
+    table.add_column(title, no_wrap=True, min_width=12)
     table.add_column("value", justify="right", no_wrap=True)
     table.add_column("95 % interval", justify="right", no_wrap=True)
     if cells(screen):
-        table.add_column("0 ┃ chance", no_wrap=True)
-    table.add_column("chance", justify="right", no_wrap=True)
-    table.add_column("n", justify="right", no_wrap=True)
-    if changes:
-        table.add_column("change", justify="right", no_wrap=True)
+        table.add_column("0 to 1, ┃ chance", no_wrap=True)
+    for name in more:
+        table.add_column(name, justify="right", no_wrap=True)
     return table
 
 
@@ -231,17 +240,14 @@ def cells(screen: Console) -> int:
     return 0 if screen.width < 100 else min(24, screen.width - 84)
 
 
-def add(table: Table, screen: Console, label: str, row: dict[str, Any], chance: float | None, change: str = "") -> None:
+def add(table: Table, screen: Console, label: str, row: dict[str, Any], chance: float | None, *more: str) -> None:
     """One line of a table."""
     value, low, high = row["value"], row["low"], row["high"]
     parts = [label, number(value), f"{number(low)} to {number(high)}"]
     if cells(screen):
         bounded = row["metric"] not in LESS_IS_BETTER and "bits" not in row["metric"]
         parts.append(bar(value, low, high, chance, cells(screen)) if bounded else "")
-    parts += ["" if chance is None else number(chance), f"{row.get('n', '')}"]
-    if len(table.columns) > len(parts):
-        parts.append(change)
-    table.add_row(*parts)
+    table.add_row(*parts, *more)
 
 
 def number(value: float | None) -> str:

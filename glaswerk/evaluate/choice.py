@@ -93,7 +93,7 @@ def letter_of(reply: str, options: Sequence[str]) -> int | None:
     reply = reply.strip()
     letters = LETTERS[: len(options)]
     found = [letter.upper() for letter in SAID.findall(reply)] or re.findall(r"[\[(]([A-Z])[\])]", reply)
-    found = found or re.findall(r"^([A-Z])(?![\w'’])", reply)
+    found = found or re.findall(r"^([A-Z])(?=[.):,;\n]|$)", reply)  # "A." is an answer, "A river" is not
     named = {letters.index(letter) for letter in found if letter in letters}
     if not named:
         named = {place for place, option in enumerate(options) if option and option.lower() in reply.lower()}

@@ -170,7 +170,7 @@ def by_options(
     measures += [measure(name, values) for name, values in task.more(items, raw).items() if values]
     done = [
         Sample(
-            i, task.prompt(i)[-1]["content"], choice.options[choice.right].strip(), choice.options[pick].strip(),
+            i, choice.context, choice.options[choice.right].strip(), choice.options[pick].strip(),
             float(pick == choice.right), tuple(totals),
         )
         for i, choice, pick, totals in zip(items, choices, picks[task.metric], raw, strict=True)

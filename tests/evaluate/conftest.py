@@ -69,7 +69,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
     )
     job = Run.create(folder, seed=0)
-    build([str(texts)], job.corpus, seed=0)
+    build([str(texts)], job.corpus, seed=0, least=0)
     tokenizer = train_bpe((document.headed for document in documents(job.corpus, "train")), 300)
     tokenizer.save(job.tokenizer)
     pack(job.corpus, tokenizer.encode_arrays, tokenizer.vocabulary_size, tokenizer.end_id)
