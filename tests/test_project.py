@@ -36,6 +36,7 @@ BENCHMARKS = [
     "prefill",
     "cold_start",
     "own_model_decode",
+    "eval_throughput",
     "trace",
 ]
 
