@@ -224,9 +224,7 @@ def plan_run(
     speed, compiling, compiled = measure_training(config, draft, seed)
     training = left - (time.perf_counter() - began)
     if training < LEAST_SECONDS:  # a busy machine: whoever waited so long shall have a model
-        say(
-            f"getting ready took nearly all of it: trains for {LEAST_SECONDS:.0f} s all the same, a little over the budget"
-        )
+        say(f"getting ready took nearly all of it; training takes {LEAST_SECONDS:.0f} s all the same")
         training = LEAST_SECONDS
     if compiled:
         gain = speed * cost_of_token / (machine.eager_flops * utilisation(config.width))
