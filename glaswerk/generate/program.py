@@ -226,6 +226,8 @@ def filter_none(tensors: Sequence[Tensor | None]) -> list[Tensor]:
 SHELF: WeakKeyDictionary[Decoder, list[Program]] = WeakKeyDictionary()
 
 
+#: how keys and values are kept where the weights are rounded too: half the bytes of fp32 to read for every token
+KEPT_AS = torch.bfloat16
 #: tokens of a prompt that are computed at once
 PIECE = 512
 #: prompts up to so many tokens are read without rounding activations to one byte
@@ -250,11 +252,13 @@ class Reader:
 
     def __init__(self, model: Decoder, slots: int, known: int) -> None:
         self.model, self.known = model, known
+        self.quantized = any(isinstance(module, QuantizedLinear) for module in model.modules())
         dtype = model.compute_dtype or model.embedding.dtype
+        if self.quantized and ops.at_hand(model.norm.weight):
+            dtype = KEPT_AS
         self.program = take(model, slots, known, dtype)
         self.current = False  # whether the program made the last logits
         self.recordable = True
-        self.quantized = any(isinstance(module, QuantizedLinear) for module in model.modules())
         if self.program is not None:
             self.cache = self.program.cache
         else:

@@ -55,7 +55,7 @@ class Cache:
 
     def append(self, layer: int, k_BGTD: Tensor, v_BGTD: Tensor) -> tuple[Tensor, Tensor]:
         """Store the new keys and values after the ``length`` old ones; return all of them: ``[B, G, S, D]``
-        with S = length + T.
+        with S = length + T, in the dtype of the new ones.
 
         ``length`` itself is moved once per forward pass, by the decoder, when every layer has stored its own.
         """
@@ -63,7 +63,7 @@ class Cache:
         end = self.length + k_BGTD.shape[2]
         keys[:, :, self.length : end] = k_BGTD
         values[:, :, self.length : end] = v_BGTD
-        return keys[:, :, :end], values[:, :, :end]
+        return keys[:, :, :end].to(k_BGTD.dtype), values[:, :, :end].to(v_BGTD.dtype)
 
     def keep(self, rows: Tensor) -> None:
         """Go on with these rows of the batch only (indices ``[B']``)."""

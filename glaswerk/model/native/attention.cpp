@@ -1,9 +1,12 @@
 // Attention of one new token: its key and value go into the cache, its queries look at every slot in use. Shared: each
-// thread takes some of the query heads.
+// thread takes some of the query heads, and those that share a key head look at each of its slots together.
 #include "step.h"
 #include "vector.h"
+#include <algorithm>
 #include <cmath>
 #include <vector>
+
+constexpr int KEYS = 4;  // that meet the queries at once: R x KEYS sums must fit the registers
 
 // q . k over D numbers.
 template <class T> INLINE float dot(const float *q, const T *k, int64_t D) {
@@ -12,56 +15,102 @@ template <class T> INLINE float dot(const float *q, const T *k, int64_t D) {
     return sum(a);
 }
 
-// out += weights . values: columns [d, d + 16 W) of D, over `slots` slots.
-template <int W, class T>
-INLINE void mix(float *out, const float *weights, const T *values, int64_t slots, int64_t d, int64_t D) {
-    Floats sums[W];
-    for (int w = 0; w < W; w++) sums[w] = load(out + d + w * LANES, D - d - w * LANES);
+// scores[r][i] = scale * q[r] . k[i] for R queries and 16 keys.
+template <int R, class T> INLINE void score(float *scores, int64_t stride, const float *q, const T *keys, int64_t D, float scale) {
+    Floats all_sums[R][LANES];
+    for (int i = 0; i < LANES; i += KEYS) {
+        Floats sums[R][KEYS] = {};
+        for (int64_t d = 0; d < D; d += LANES) {
+            Floats k[KEYS];
+#pragma GCC unroll 8
+            for (int j = 0; j < KEYS; j++) k[j] = load(keys + (i + j) * D + d, D - d);
+#pragma GCC unroll 8
+            for (int r = 0; r < R; r++) {
+                Floats some = load(q + r * D + d, D - d);
+#pragma GCC unroll 8
+                for (int j = 0; j < KEYS; j++) sums[r][j] += some * k[j];
+            }
+        }
+#pragma GCC unroll 8
+        for (int r = 0; r < R; r++)
+            for (int j = 0; j < KEYS; j++) all_sums[r][i + j] = sums[r][j];
+    }
+    for (int r = 0; r < R; r++) store(scores + r * stride, scale * sum_each(all_sums[r]));
+}
+
+// out[r] += weights[r] . values: columns [d, d + 16 W) of D, over `slots` slots, for R queries.
+template <int R, int W, class T>
+INLINE void mix(float *out, const float *weights, int64_t stride, const T *values, int64_t slots, int64_t d, int64_t D) {
+    Floats sums[R][W];
+    for (int r = 0; r < R; r++)
+        for (int w = 0; w < W; w++) sums[r][w] = load(out + r * D + d + w * LANES, D - d - w * LANES);
     for (int64_t s = 0; s < slots; s++)
-        for (int w = 0; w < W; w++) sums[w] += weights[s] * load(values + s * D + d + w * LANES, D - d - w * LANES);
-    for (int w = 0; w < W; w++) store(out + d + w * LANES, sums[w], D - d - w * LANES);
+#pragma GCC unroll 8
+        for (int w = 0; w < W; w++) {
+            Floats v = load(values + s * D + d + w * LANES, D - d - w * LANES);
+#pragma GCC unroll 8
+            for (int r = 0; r < R; r++) sums[r][w] += weights[r * stride + s] * v;
+        }
+    for (int r = 0; r < R; r++)
+        for (int w = 0; w < W; w++) store(out + r * D + d + w * LANES, sums[r][w], D - d - w * LANES);
+}
+
+// R query heads from h on, all with the same key head. `weights` has room for R x stride.
+template <int R, class T> static void attend(const Step &s, float *weights, int64_t stride, int64_t h) {
+    int64_t H = s.size[0], G = s.size[1], D = s.size[2], slots = s.size[3], g = h / (H / G);
+    int64_t used = s.to<int64_t>(6)[0];
+    const float *q = s.to<float>(1) + h * D, *k = s.to<float>(2) + g * D, *v = s.to<float>(3) + g * D;
+    T *keys = s.to<T>(4) + g * slots * D, *values = s.to<T>(5) + g * slots * D;
+    if (h % (H / G) == 0) {  // who takes the group's first head stores; others in the group never read that slot now
+        for (int64_t d = 0; d < D; d += LANES) {
+            store(keys + used * D + d, load(k + d, D - d), D - d);
+            store(values + used * D + d, load(v + d, D - d), D - d);
+        }
+    }
+    float scale = (float)s.number, share[R], *out = s.to<float>(0) + h * D;
+    int64_t whole = used / LANES * LANES;
+    for (int64_t i = 0; i < whole; i += LANES) score<R>(weights + i, stride, q, keys + i * D, D, scale);
+    for (int r = 0; r < R; r++) {
+        float *row = weights + r * stride;
+        for (int64_t i = whole; i < used; i++) row[i] = dot(q + r * D, keys + i * D, D) * scale;
+        row[used] = dot(q + r * D, k, D) * scale;
+        for (int i = 0; i < LANES; i++) row[used + 1 + i] = -INFINITY;
+        Floats most = all(-INFINITY), total = {};
+        for (int64_t i = 0; i <= used; i += LANES) most = larger(load(row + i), most);
+        float top = largest(most);
+        for (int64_t i = 0; i <= used; i += LANES) {
+            Floats w = load(row + i), e = exp(w - top);
+            e = w == -INFINITY ? Floats{} : e;
+            total += e;
+            store(row + i, e);
+        }
+        share[r] = 1.0f / sum(total);
+        for (int64_t d = 0; d < D; d += LANES) store(out + r * D + d, row[used] * load(v + d, D - d), D - d);
+    }
+    int64_t d = 0;
+    for (; d + 4 * LANES <= D; d += 4 * LANES) mix<R, 4>(out, weights, stride, values, used, d, D);
+    for (; d < D; d += LANES) mix<R, 1>(out, weights, stride, values, used, d, D);
+    for (int r = 0; r < R; r++)
+        for (d = 0; d < D; d += LANES) store(out + r * D + d, share[r] * load(out + r * D + d, D - d), D - d);
 }
 
 // at: out, q, k, v, keys, values, position; size: H query heads, G key heads, D, slots of the cache, bf16 cache;
 // number: scale of the scores. Position: how many slots were in use before.
 template <class T> static void attend(const Step &s, int thread, int threads) {
     static thread_local std::vector<float> memory;
-    int64_t H = s.size[0], G = s.size[1], D = s.size[2], slots = s.size[3], R = H / G;
-    int64_t used = s.to<int64_t>(6)[0];
-    memory.resize(used + 1 + LANES);
-    float *weights = memory.data();
+    int64_t H = s.size[0], together = H / s.size[1];
+    int64_t stride = s.to<int64_t>(6)[0] + 1 + LANES;
+    memory.resize(4 * stride);
     Part part(H, thread, threads);
-    for (int64_t h = part.first; h < part.last; h++) {
-        int64_t g = h / R;
-        const float *q = s.to<float>(1) + h * D, *k = s.to<float>(2) + g * D, *v = s.to<float>(3) + g * D;
-        T *keys = s.to<T>(4) + g * slots * D, *values = s.to<T>(5) + g * slots * D;
-        if (h % R == 0) {  // who takes the group's first head stores; others in the group never read that slot now
-            for (int64_t d = 0; d < D; d += LANES) {
-                store(keys + used * D + d, load(k + d, D - d), D - d);
-                store(values + used * D + d, load(v + d, D - d), D - d);
-            }
+    for (int64_t h = part.first; h < part.last;) {
+        int64_t count = std::min<int64_t>({4, together - h % together, part.last - h});
+        switch (count) {
+            case 4: attend<4, T>(s, memory.data(), stride, h); break;
+            case 3: attend<3, T>(s, memory.data(), stride, h); break;
+            case 2: attend<2, T>(s, memory.data(), stride, h); break;
+            default: attend<1, T>(s, memory.data(), stride, h);
         }
-        float scale = (float)s.number;
-        for (int64_t i = 0; i < used; i++) weights[i] = dot(q, keys + i * D, D) * scale;
-        weights[used] = dot(q, k, D) * scale;
-
-        Floats most = all(-INFINITY), total = {};
-        for (int i = 0; i < LANES; i++) weights[used + 1 + i] = -INFINITY;
-        for (int64_t i = 0; i <= used; i += LANES) most = larger(load(weights + i), most);
-        float top = largest(most);
-        for (int64_t i = 0; i <= used; i += LANES) {
-            Floats w = load(weights + i), e = exp(w - top);
-            e = w == -INFINITY ? Floats{} : e;
-            total += e;
-            store(weights + i, e);
-        }
-        float share = 1.0f / sum(total);
-        float *out = s.to<float>(0) + h * D;
-        for (int64_t d = 0; d < D; d += LANES) store(out + d, weights[used] * load(v + d, D - d), D - d);
-        int64_t d = 0;
-        for (; d + 4 * LANES <= D; d += 4 * LANES) mix<4>(out, weights, values, used, d, D);
-        for (; d < D; d += LANES) mix<1>(out, weights, values, used, d, D);
-        for (d = 0; d < D; d += LANES) store(out + d, share * load(out + d, D - d), D - d);
+        h += count;
     }
 }
 extern "C" void gw_attend(const Step &s, int thread, int threads) {

@@ -29,7 +29,8 @@ template <class V, class T> INLINE V load_as(const T *from) {
 INLINE Floats load(const float *from) { return load_as<Floats>(from); }
 INLINE Floats load(const bf16 *from) { return (Floats)(__builtin_convertvector(load_as<Halves>(from), Words) << 16); }
 INLINE void store(float *to, Floats v) { memcpy(to, &v, sizeof v); }
-INLINE Halves narrow(Floats v) {  // rounds to the nearest bf16, ties to even
+// Rounds to the nearest bf16, ties to even; the instruction makes numbers below 1.2e-38 zero.
+INLINE Halves narrow(Floats v) {
 #if defined(__AVX512BF16__) && !defined(GLASWERK_PORTABLE)
     return (Halves)_mm512_cvtneps_pbh((__m512)v);
 #else
@@ -82,6 +83,23 @@ INLINE float sum(Floats v) {
     for (int i = 0; i < LANES; i++) total += v[i];
     return total;
 #endif
+}
+// Lane i of the result is the sum of all lanes of v[i], which are overwritten: neighbours are added, half as many remain.
+INLINE Floats sum_each(Floats *v) {
+#pragma GCC unroll 8
+    for (int n = LANES / 2; n; n /= 2)
+#pragma GCC unroll 8
+        for (int i = 0; i < n; i++) {
+            Floats a = v[2 * i], b = v[2 * i + 1];
+#ifdef __clang__
+            v[i] = __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30) +
+                   __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+#else
+            v[i] = __builtin_shuffle(a, b, Ints{0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30}) +
+                   __builtin_shuffle(a, b, Ints{1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31});
+#endif
+        }
+    return v[0];
 }
 INLINE float largest(Floats v) {
 #ifdef GLASWERK_AVX512
