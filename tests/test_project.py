@@ -38,6 +38,7 @@ BENCHMARKS = [
     "own_model_decode",
     "eval_throughput",
     "trace",
+    "lab_pages",
 ]
 
 
