@@ -57,12 +57,20 @@ export function chart({ label, series, x, y, logX = false, logY = false, xLabel 
     ${more ? more(across, upward) : nothing}</svg>`;
 }
 
-/** Paint a square of values (row by row, the first row at the bottom) onto a canvas, straight lines between them.
+/** what a canvas shows @type {WeakMap<HTMLCanvasElement, {values: ArrayLike<number>, look: string}>} */
+const onCanvas = new WeakMap();
+
+/** Paint a square of values (row by row, the first row at the bottom) onto a canvas, straight lines between them. What is
+ * on it already is not painted again: a plane has 176,000 points, and a slider moves only what lies above it.
  * @param {HTMLCanvasElement|null} canvas @param {ArrayLike<number>} values @param {number} side values per row
+ * @param {number[][]} hues the colours that `colour` mixes, which differ by day and night
  * @param {(value: number) => [number, number, number]} colour @param {number} [size] pixels per side */
-export function paint(canvas, values, side, colour, size = 420) {
+export function paint(canvas, values, side, hues, colour, size = 420) {
   const context = canvas?.getContext("2d");
   if (!canvas || !context) return;
+  const look = hues.join(), before = onCanvas.get(canvas);
+  if (before?.values === values && before.look === look) return;
+  onCanvas.set(canvas, { values, look });
   canvas.width = canvas.height = size;
   const image = context.createImageData(size, size);
   for (let y = 0; y < size; y++) {

@@ -46,6 +46,8 @@ export class Figure extends LitElement {
     this.timer = 0;
     /** whether it had its turn (turns.js) */
     this.begun = false;
+    /** canvases take their colours from the theme */
+    this.themed = () => this.requestUpdate();
     this.again = () => { if (this.phase === "error") this.reload(); };
     this.modelChanged = () => { if (this.begun && /** @type {typeof Figure} */ (this.constructor).needsModel && status.state === "ready") this.reload(); };
   }
@@ -71,6 +73,7 @@ export class Figure extends LitElement {
     this.state = { ...this.start, ...this.fromURL() };
     document.addEventListener("glaswerk-back", this.again);
     document.addEventListener("glaswerk-model", this.modelChanged);
+    document.addEventListener("glaswerk-theme", this.themed);
     turn(this).then(() => { this.begun = true; return this.reload(); }).finally(over);
   }
 
@@ -78,6 +81,7 @@ export class Figure extends LitElement {
     super.disconnectedCallback();
     document.removeEventListener("glaswerk-back", this.again);
     document.removeEventListener("glaswerk-model", this.modelChanged);
+    document.removeEventListener("glaswerk-theme", this.themed);
     gone(this);
     this.running?.abort();
   }

@@ -121,7 +121,7 @@ class Descent extends Figure {
     for (const value of heights) { least = Math.min(least, value); most = Math.max(most, value); }
     // steps of equal height below, ever wider ones above: the ground's shape shows in both
     const level = (/** @type {number} */ value) => Math.floor(16 * Math.sqrt((value - least) / (most - least)));
-    paint(this.querySelector("canvas"), heights, side, (value) => mix(ground, full, 0.04 * level(value)));
+    paint(this.querySelector("canvas"), heights, side, [ground, full], (value) => mix(ground, full, 0.04 * level(value)));
   }
 }
 define("glaswerk-descent", Descent);

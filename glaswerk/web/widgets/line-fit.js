@@ -66,7 +66,7 @@ class LineFit extends Figure {
   drawn() {
     const ground = resolved(this, "--paper"), full = resolved(this, "--loss");
     // rings, so that the shape can be seen: the root of the loss, in steps
-    paint(this.querySelector("canvas"), this.data.heights, 65, (/** @type {number} */ value) => mix(ground, full, Math.min(0.75, 0.055 * Math.floor(Math.sqrt(value) / 0.28))));
+    paint(this.querySelector("canvas"), this.data.heights, 65, [ground, full], (/** @type {number} */ value) => mix(ground, full, Math.min(0.75, 0.055 * Math.floor(Math.sqrt(value) / 0.28))));
   }
 }
 define("glaswerk-line-fit", LineFit);

@@ -113,7 +113,7 @@ class Perceptron extends Figure {
     const map = pixels.subarray(this.at * side * side, (this.at + 1) * side * side);
     // the plane was walked x first: a row of the picture is one x2
     const turned = Float32Array.from({ length: side * side }, (_, place) => map[(place % side) * side + Math.floor(place / side)]);
-    paint(this.querySelector("canvas"), turned, side, (value) => mix(ground, full, (0.55 * value) / 255));
+    paint(this.querySelector("canvas"), turned, side, [ground, full], (value) => mix(ground, full, (0.55 * value) / 255));
   }
 }
 define("glaswerk-perceptron", Perceptron);
