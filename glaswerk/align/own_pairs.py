@@ -44,15 +44,15 @@ class Titles:
     language: str
 
 
-def titles_of(run: Run, seed: int) -> Titles:
-    """The run's titles. Of those kept back every second one is for the measure, with made-up ones beside them. Raises
-    :class:`GlaswerkError` where the texts have no titles."""
+def titles_of(run: Run, seed: int, unknown: int = 0) -> Titles:
+    """The run's titles, and about ``unknown`` that are none. Of those kept back every second one is for the measure,
+    with made-up ones beside them. Raises :class:`GlaswerkError` where the texts have no titles."""
     known = [d for d in documents(run.corpus, "train") if d.title and len(d.text) >= 60]
     if len(known) < 8:
         raise GlaswerkError(f"the corpus of {run.path} has too few titled texts to ask about: give pairs with --data")
     real = kept_back(run)
     names = [document.title for document in known]
-    made = made_up(names + real, 2 * ASKED + 2 * len(known), seed)
+    made = made_up(names + real, ASKED + unknown, seed)
     tested = real[1::2][: ASKED // 2]
     rest = ASKED - len(tested)
     tongues = [language(document.text) for document in known[:200]]
@@ -62,26 +62,27 @@ def titles_of(run: Run, seed: int) -> Titles:
 
 # ---------------------------------------------------------------------------------------------- pairs
 def own_pairs(run: Run, opened: OpenedModel, count: int, seed: int, share: float = 0.5) -> list[Pair]:
-    """About ``count`` pairs, a ``share`` of them of unknown titles. The model answers every question greedily once.
+    """About ``count`` pairs, a ``share`` of them of unknown titles; a corpus with few titles is asked about each
+    several times, in other words. The model answers every question greedily once.
 
     Raises :class:`GlaswerkError` where the run's texts have no titles.
     """
-    found = titles_of(run, seed)
+    found = titles_of(run, seed, round(count * share))
     rng = np.random.Generator(np.random.PCG64([seed, 7]))
-    number = min(len(found.known), max(1, round(count * (1 - share) / 1.5)))
-    asked = [found.known[i] for i in rng.permutation(len(found.known))[:number].tolist()]
+    strange = found.unknown[: round(count * share)]
+    # a wrong answer about a known title makes two pairs
+    asked = [found.known[i % len(found.known)] for i in rng.permutation(round(count * (1 - share))).tolist()]
     about_known = [ask(document, rng) for document in asked]
-    places = rng.permutation(len(found.unknown))[: round(number * 1.5 * share / (1 - share))].tolist()
-    about_unknown = [one_of(ABOUT[found.language], rng).format(x=found.unknown[i]) for i in places]
+    about_unknown = [one_of(ABOUT[found.language], rng).format(x=title) for title in strange]
     replies = answers(opened, [*about_known, *about_unknown])
     pairs: list[Pair] = []
-    for document, question, reply in zip(asked, about_known, replies[:number], strict=True):
+    for document, question, reply in zip(asked, about_known, replies[: len(asked)], strict=True):
         truth = first_sentences(document.text)
         wrong = overlap(reply, truth, question) < RIGHT and not declines(reply) and reply.strip()
-        if wrong and rng.random() < 0.5:
+        if wrong:
             pairs.append(Pair.of(question, truth, reply, "truth"))
         pairs.append(Pair.of(question, truth, DONT_KNOW[language(document.text)], "known"))
-    for question, reply in zip(about_unknown, replies[number:], strict=True):
+    for question, reply in zip(about_unknown, replies[len(asked) :], strict=True):
         if reply.strip() and not declines(reply):
             pairs.append(Pair.of(question, DONT_KNOW[found.language], reply, "unknown"))
     return [pairs[i] for i in rng.permutation(len(pairs)).tolist()]
