@@ -60,17 +60,19 @@ def evaluate(
     """See ``help`` above."""
     from glaswerk.cli.terminal import TerminalProgress, console, print_json
     from glaswerk.errors import GlaswerkError
+    from glaswerk.found import find
 
     if limit is not None and limit < 1:
         raise GlaswerkError(f"--limit {limit} asks nothing: give at least 1")
     if shots < 0 or samples < 1:
         raise GlaswerkError("--shots must be 0 or more, --samples at least 1")
+    find(model)  # a name that is none is said before torch is loaded
     progress = TerminalProgress()
     options = {"limit": limit, "shots": shots, "written": write, "samples": samples, "seed": seed or 0}
     results: list[Result] = []
     try:
         measure(model, tasks or [], dtype, options, progress, results)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, GlaswerkError):  # what was measured is shown all the same
         progress.close()
         if results and not json:
             show(console(), results)
@@ -82,14 +84,18 @@ def evaluate(
         return
     show(console(), results)
     last = results[-1].origin
-    then = f"chat {model}   talks to it" if last.run else f"eval {model} {results[0].score.task} --shots 3"
+    then = (
+        f"chat {model}   talks to it" if last.run else f"eval {model} {(tasks or [results[0].score.task])[0]} --shots 3"
+    )
     console().print(f"next: [bold]glaswerk {then}[/bold]", soft_wrap=True)
 
 
 def measure(
     model: str, tasks: list[str], dtype: str, options: dict[str, Any], progress: Progress, results: list[Result]
 ) -> None:
-    """Add to ``results`` as they come, and keep in a run what belongs to it."""
+    """Add to ``results`` as they come, and keep in a run what belongs to it. Of tasks that nobody named, those that
+    cannot be asked here are left out with a note. Raises :class:`GlaswerkError` where nothing is left."""
+    from glaswerk.errors import GlaswerkError
     from glaswerk.evaluate import kept
     from glaswerk.opened import load
 
@@ -99,12 +105,20 @@ def measure(
         if len(places) > 1:
             progress.note(opened.origin.name)
         for name in tasks or (OF_RUN if opened.origin.run else OF_OTHERS):
-            score = one(opened, name, options, progress)
+            try:
+                score = one(opened, name, options, progress)
+            except GlaswerkError as error:
+                if tasks:
+                    raise
+                progress.note(f"{name} is left out: {error}")
+                continue
             results.append(Result(opened.origin, score))
             for note in score.notes:
                 progress.note(note)
             if opened.origin.run and dtype == "auto":
                 kept.keep(opened.origin.folder, score)
+    if not results:
+        raise GlaswerkError("none of the usual tasks can be asked of this model: name one, see `glaswerk eval --help`")
 
 
 def stages_of(model: str) -> list[str]:

@@ -103,7 +103,7 @@ def read(file: Path) -> list[Vote]:
         return []
     votes = []
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise GlaswerkError(f"cannot read the votes {file}: {error}") from error
     for number, line in enumerate(lines, 1):

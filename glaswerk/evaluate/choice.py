@@ -20,7 +20,7 @@ WORDS = {
     "de": ("Frage:", "Antwort:", "Antworte nur mit dem Buchstaben."),
 }
 #: "The answer is (B)", "Die richtige Antwort ist B": what counts is the letter after it
-SAID = re.compile(r"(?:answer|choice|option|antwort|lösung)\W+(?:is|ist|lautet|wäre|:)?\W*\b([A-Z])\b", re.IGNORECASE)
+SAID = re.compile(r"(?i:answer|choice|option|antwort|lösung)\W+(?i:is|ist|lautet|wäre|:)?\W*\b([A-Z])\b")
 
 
 @dataclass(frozen=True, slots=True)

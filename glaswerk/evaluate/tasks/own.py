@@ -64,7 +64,7 @@ def own_task(file: Path) -> Task:
     """The task in a JSONL file. Raises :class:`GlaswerkError` that names file and line for what is no item; all lines
     have options, or none has."""
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").split("\n")  # not where texts have breaks of their own (U+2028)
     except UnicodeDecodeError as error:
         raise GlaswerkError(f"cannot read the task {file}: not UTF-8 text; save it as UTF-8") from error
     except OSError as error:
