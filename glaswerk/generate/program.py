@@ -254,7 +254,7 @@ class Reader:
         self.model, self.known = model, known
         self.quantized = any(isinstance(module, QuantizedLinear) for module in model.modules())
         dtype = model.compute_dtype or model.embedding.dtype
-        if self.quantized and ops.at_hand(model.norm.weight):
+        if self.quantized and ops.at_hand(model.norm.get_parameter("weight")):
             dtype = KEPT_AS
         self.program = take(model, slots, known, dtype)
         self.current = False  # whether the program made the last logits
