@@ -116,15 +116,15 @@ def run() -> dict[str, Any]:
 
 
 @contextmanager
-def lab() -> Iterator[str]:
-    """``glaswerk lab smollm2`` as a reader starts it, with the model loaded and the chapters' numbers computed."""
-    command = [sys.executable, "-m", "glaswerk", "lab", "smollm2", "--port", "0", "--no-open", "--json"]
+def lab(model: str = "smollm2") -> Iterator[str]:
+    """``glaswerk lab MODEL`` as a reader starts it, with the model loaded and the chapters' numbers computed."""
+    command = [sys.executable, "-m", "glaswerk", "lab", model, "--port", "0", "--no-open", "--json"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         line = process.stdout.readline() if process.stdout else ""
         if not line:
             raise GlaswerkError(
-                "`glaswerk lab smollm2` did not start: run `glaswerk pull smollm2`, then try it by hand"
+                f"`glaswerk lab {model}` did not start: run it by hand to see why (smollm2: `glaswerk pull smollm2`)"
             )
         url = json.loads(line)["url"]
         until_ready(url)
@@ -140,7 +140,9 @@ def until_ready(url: str) -> None:
     while (state := json.loads(fetched(f"{url}health"))["model"]["state"]) == "loading" and time.monotonic() < until:
         time.sleep(0.2)
     if state != "ready":
-        raise GlaswerkError(f"the lab's model is {state}: run `glaswerk pull smollm2`")
+        raise GlaswerkError(
+            f"the lab's model is {state}: run `glaswerk pull smollm2`, or `glaswerk lab` by hand to see why"
+        )
     for path in english():
         fetched(url + path)
 

@@ -1,18 +1,18 @@
-"""Makes the pictures of README from the real lab: ``python docs/screenshots.py [MODEL]`` (default: smollm2).
+"""Makes the pictures of README from the real lab: ``python -m docs.screenshots [MODEL]`` (default: smollm2).
 
 Each is a page as Chromium shows it, at a stated place and width. Needs ``make test``'s setup and Debian's chromium.
 """
 
 from __future__ import annotations
 
-import subprocess
+import shutil
 import sys
-import time
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
+
+from benchmarks.lab_pages import lab
 
 IMAGES = Path(__file__).parent / "images"
 
@@ -38,25 +38,17 @@ PICTURES = (
 
 def main(model: str) -> None:
     """Start the lab, visit each page, write its picture."""
-    port = 8123
-    command = [sys.executable, "-m", "glaswerk", "lab", model, "--no-open", "--port", str(port)]
-    server = subprocess.Popen(command)
-    try:
-        wait(f"http://127.0.0.1:{port}/health")
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-            for picture in PICTURES:
-                page = browser.new_page(
-                    viewport={"width": picture.width, "height": picture.height},
-                    color_scheme="dark" if picture.dark else "light",
-                )
-                page.goto(f"http://127.0.0.1:{port}/{picture.path}")
-                take(page, picture)
-                page.close()
-            browser.close()
-    finally:
-        server.terminate()
-        server.wait()
+    with lab(model) as url, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        for picture in PICTURES:
+            page = browser.new_page(
+                viewport={"width": picture.width, "height": picture.height},
+                color_scheme="dark" if picture.dark else "light",
+            )
+            page.goto(url + picture.path)
+            take(page, picture)
+            page.close()
+        browser.close()
 
 
 def take(page: Page, picture: Picture) -> None:
@@ -67,20 +59,6 @@ def take(page: Page, picture: Picture) -> None:
         page.locator(picture.at).first.locator("xpath=self::*[@data-ready]").wait_for(timeout=60_000)
     page.wait_for_timeout(1500)
     page.screenshot(path=IMAGES / f"{picture.name}.png")
-
-
-def wait(url: str, seconds: float = 60) -> None:
-    """Until the lab has its model."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(url) as answer:
-                if b'"ready"' in answer.read():
-                    return
-        except OSError:
-            pass
-        time.sleep(0.3)
-    raise SystemExit(f"the lab was not ready after {seconds:.0f} s")
 
 
 if __name__ == "__main__":

@@ -37,8 +37,7 @@ def find(model: str | Path) -> Origin:
     """The folder that MODEL means. Raises :class:`GlaswerkError` that lists what was tried."""
     if str(model).startswith("hf:"):
         return Origin(pull.path(str(model)))
-    path = Path(model)
-    places = [path] if path.is_absolute() else [path, Path("runs") / path]  # paris, and paris/sft as it is shown
+    places = places_of(model)
     for place in places:
         if Run.is_run(place):
             stage = Run(place).latest_stage()
@@ -76,5 +75,10 @@ def run_named(model: str | None) -> Path | None:
     """The run's folder that MODEL names, if it names one; whether a stage of it is finished or not."""
     if model is None or model.startswith("hf:"):
         return None
-    places = [Path(model), Path("runs") / model]
-    return next((place for place in places if Run.is_run(place)), None)
+    return next((place for place in places_of(model) if Run.is_run(place)), None)
+
+
+def places_of(model: str | Path) -> list[Path]:
+    """Where MODEL may lie: as a path, and among the runs (``paris``, and ``paris/sft`` as it is shown)."""
+    path = Path(model)
+    return [path] if path.is_absolute() else [path, Path("runs") / path]

@@ -37,8 +37,8 @@ ALLOWED: dict[str, set[str]] = {
 for room, extra in (
     ("opened", ("found",)),
     ("export", ("opened", "formats")),
-    ("evaluate", ("opened", "sandbox")),
-    ("align", ("opened", "evaluate")),
+    ("evaluate", ("opened", "sandbox", "formats")),
+    ("align", ("opened", "evaluate", "formats")),
     ("planning", ()),
     ("pipeline", ("opened", "evaluate", "align", "planning")),
     ("zoo", ("formats",)),

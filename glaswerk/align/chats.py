@@ -6,58 +6,30 @@ through ChatML. Left out: conversations made from a corpus (``sft.py``), packing
 
 from __future__ import annotations
 
-import gzip
-import json
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from glaswerk.errors import GlaswerkError
+from glaswerk.evaluate.task import ROLES, Messages
+from glaswerk.formats import json_lines
 from glaswerk.tokenizer.chat import render_chat
 from glaswerk.tokenizer.speech import Speech
 
-Messages = list[dict[str, str]]
-ROLES = ("system", "user", "assistant", "tool")
 #: ids of a conversation, and 1 for each that is learned
 Rendered = tuple[list[int], list[int]]
 
 
 # ---------------------------------------------------------------------------------------------- reading
-def lines_of(file: Path, what: str) -> Iterator[tuple[str, str]]:
-    """``(where, line)`` for every line that is not empty, also of a gzipped file. Raises :class:`GlaswerkError` where
-    it cannot be read; ``what`` names the kind of file."""
-    opener: Any = gzip.open if file.suffix == ".gz" else open
-    try:
-        with opener(file, "rt", encoding="utf-8-sig") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    yield f"{file}:{number}", line
-    except UnicodeDecodeError as error:
-        raise GlaswerkError(f"cannot read the {what} {file}: not UTF-8 text; save it as UTF-8") from error
-    except (OSError, EOFError, zlib.error) as error:
-        # only an error of the operating system has a strerror; what is left is what gzip says of a damaged file
-        reason = getattr(error, "strerror", None) or f"damaged gzip file ({error}); make or copy it again"
-        raise GlaswerkError(f"cannot read the {what} {file}: {reason}") from error
-
-
-def parsed(line: str, where: str) -> Any:
-    """The JSON of a line."""
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise GlaswerkError(f"{where}: not valid JSON ({error}); mend or delete the line") from error
-
-
 def load_chats(file: Path) -> list[Messages]:
     """Conversations in OpenAI's messages format, one JSON object (``{"messages": [...]}``) or list per line.
 
     Raises :class:`GlaswerkError` with file and line for the first one that is not.
     """
     conversations: list[Messages] = []
-    for where, line in lines_of(file, "chat file"):
-        value = parsed(line, where)
+    for where, line in json_lines.lines(file, "chat file"):
+        value = json_lines.parsed(line, where)
         messages = value.get("messages") if isinstance(value, dict) else value
         said = checked(messages, where)
         if not any(message["role"] == "assistant" for message in said):

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from glaswerk.align.chats import Messages, Rendered, checked, lines_of, parsed, render, whole_text
+from glaswerk.align.chats import Messages, Rendered, checked, render, whole_text
 from glaswerk.errors import GlaswerkError
+from glaswerk.formats import json_lines
 from glaswerk.home import write_text
 from glaswerk.tokenizer.speech import Speech
 
@@ -48,8 +49,8 @@ def load_pairs(file: Path) -> list[Pair]:
     wrong, both answers are equal, or two conversations do not begin alike.
     """
     pairs = []
-    for where, line in lines_of(file, "preferences"):
-        value = parsed(line, where)
+    for where, line in json_lines.lines(file, "preferences"):
+        value = json_lines.parsed(line, where)
         if not isinstance(value, dict):
             raise GlaswerkError(f'{where}: needs {{"prompt": ..., "chosen": ..., "rejected": ...}}')
         if value.get("tie") is not True:

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from glaswerk.align.chats import Messages
 from glaswerk.align.phrasings import ABOUT, CONTINUE, PERSON, SAY, SELF
 from glaswerk.corpora import Document
 from glaswerk.corpora.sentences import first_sentences, language
 from glaswerk.evaluate.phrasings import HELD_OUT
+from glaswerk.evaluate.task import Messages, pair
 
 #: the share of titled conversations that only ask to say the title (docs/log.md: without them, a small model's answers
 #: are fluent and about something else)
@@ -61,11 +61,6 @@ def converse(document: Document, rng: np.random.Generator, say: float = SAY_SHAR
 def one_of(forms: tuple[str, ...], rng: np.random.Generator) -> str:
     """One of several phrasings."""
     return forms[int(rng.integers(len(forms)))]
-
-
-def pair(question: str, answer: str) -> Messages:
-    """A question and its answer as messages."""
-    return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
 
 
 def corpus_conversations(

@@ -124,14 +124,15 @@ def measure(
 def stages_of(model: str) -> list[str]:
     """A run's finished stages, the earliest first; anything else is itself."""
     from glaswerk.evaluate import kept
+    from glaswerk.found import run_named
     from glaswerk.run import Run
 
-    for place in (Path(model), Path("runs") / model):
-        if Run.is_run(place):
-            run = Run(place)
-            run.latest_stage()  # says what to do where none is finished
-            return [str(run.stage(name)) for name in kept.stages(run)]
-    return [model]
+    place = run_named(model)
+    if place is None:
+        return [model]
+    run = Run(place)
+    run.latest_stage()  # says what to do where none is finished
+    return [str(run.stage(name)) for name in kept.stages(run)]
 
 
 def one(opened: OpenedModel, name: str, options: dict[str, Any], progress: Progress) -> Score:

@@ -21,6 +21,7 @@ import numpy as np
 
 from glaswerk.errors import GlaswerkError
 from glaswerk.evaluate.metrics.intervals import wilson
+from glaswerk.formats import json_lines
 from glaswerk.home import explain, make_folder
 from glaswerk.opened import OpenedModel
 
@@ -102,20 +103,14 @@ def read(file: Path) -> list[Vote]:
     if not file.is_file():
         return []
     votes = []
-    try:
-        lines = file.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise GlaswerkError(f"cannot read the votes {file}: {error}") from error
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+    for where, line in json_lines.lines(file, "votes"):
         try:
             found = Vote(**json.loads(line))
         except (ValueError, TypeError, RecursionError) as error:
-            raise GlaswerkError(f"{file}:{number}: is no vote; mend or delete the line") from error
+            raise GlaswerkError(f"{where}: is no vote; mend or delete the line") from error
         texts = (found.prompt, found.chosen, found.rejected, found.chosen_model, found.rejected_model)
         if not all(isinstance(text, str) for text in texts) or found.first not in ("chosen", "rejected"):
-            raise GlaswerkError(f"{file}:{number}: is no vote; mend or delete the line")
+            raise GlaswerkError(f"{where}: is no vote; mend or delete the line")
         votes.append(found)
     return votes
 

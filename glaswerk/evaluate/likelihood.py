@@ -21,7 +21,7 @@ import torch
 from glaswerk.errors import GlaswerkError
 from glaswerk.model.cache import Cache
 from glaswerk.model.decoder import Decoder
-from glaswerk.model.quantize import QuantizedLinear
+from glaswerk.model.quantize import is_quantized
 from glaswerk.opened import OpenedModel
 
 #: tokens of one pass through a model that can read branches side by side
@@ -107,7 +107,7 @@ class Tree:
     def __init__(self, model: Decoder, texts: Sequence[Asked]) -> None:
         self.model, self.texts = model.eval(), texts
         # the operations for quantized matrices know one path only, and are the fastest way along it
-        quantized = any(isinstance(part, QuantizedLinear) for part in model.modules())
+        quantized = is_quantized(model)
         self.branches = 0 if quantized else BRANCHES
         self.device = model.embedding.device
         slots = max(len(text.ids) for text in texts) + self.branches

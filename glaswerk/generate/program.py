@@ -27,7 +27,7 @@ from glaswerk.model.decoder import Decoder
 from glaswerk.model.native import ops
 from glaswerk.model.native.build import Step, library
 from glaswerk.model.native.ops import CALLS, Call
-from glaswerk.model.quantize import QuantizedLinear
+from glaswerk.model.quantize import is_quantized
 
 #: PyTorch's operations that are ours by another name
 SAME = {torch.ops.aten.add.Tensor: "add"}
@@ -252,7 +252,7 @@ class Reader:
 
     def __init__(self, model: Decoder, slots: int, known: int) -> None:
         self.model, self.known = model, known
-        self.quantized = any(isinstance(module, QuantizedLinear) for module in model.modules())
+        self.quantized = is_quantized(model)
         dtype = model.compute_dtype or model.embedding.dtype
         if self.quantized and ops.at_hand(model.norm.get_parameter("weight")):
             dtype = KEPT_AS

@@ -140,9 +140,6 @@ class Decoder(nn.Module):
             cache.room(T)
         if positions is None and pad is not None:
             positions = (torch.arange(start, start + T, device=ids_BT.device) - pad[:, None]).clamp_min(0)
-        mask_BTS = mask
-        if mask is None and not many.ready():
-            mask_BTS = attention_mask(start, T, pad, ids_BT.device)
 
         x_BTC = self.embed(tap(taps, "tokens", ids_BT))
         alone = ops.ready(x_BTC) and cache is not None and positions is None
@@ -167,15 +164,13 @@ class Decoder(nn.Module):
         if self.training and self.config.dropout:
             x_BTC = F.dropout(x_BTC, self.config.dropout)
         path = self.attention_path
-        plain = (
-            taps is None
-            and cache is None
-            and pad is None
-            and mask is None
-            and not (self.training and self.config.dropout)
-        )
-        if path == "auto" and plain and causal.ready(x_BTC, self.config.head_width):
+        asked_more = any(part is not None for part in (taps, cache, pad, mask))
+        dropping = self.training and self.config.dropout
+        if path == "auto" and not asked_more and not dropping and causal.ready(x_BTC, self.config.head_width):
             path = "causal"
+        mask_BTS = mask
+        if mask is None and path != "causal" and not many.ready():
+            mask_BTS = attention_mask(start, T, pad, ids_BT.device)
         for block in self.blocks:
             x_BTC = block(x_BTC, mask_BTS, turn, cache, taps, path)
         if cache is not None:

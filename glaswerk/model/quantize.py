@@ -121,3 +121,8 @@ def quantize(model: nn.Module, bits: int) -> nn.Module:
             if isinstance(child, Linear):
                 setattr(parent, name, quantize_linear(child, bits))
     return model
+
+
+def is_quantized(model: nn.Module) -> bool:
+    """Whether some of its matrices are quantized for inference."""
+    return any(isinstance(part, QuantizedLinear) for part in model.modules())

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +17,8 @@ from typing import Any
 
 from glaswerk.errors import GlaswerkError
 from glaswerk.evaluate.choice import LETTERS, MultipleChoice, Question
-from glaswerk.evaluate.task import Messages, Task
-from glaswerk.home import explain
-
-ROLES = ("system", "user", "assistant", "tool")
+from glaswerk.evaluate.task import ROLES, Messages, Task
+from glaswerk.formats import json_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +60,7 @@ def plain_words(text: str) -> str:
 def own_task(file: Path) -> Task:
     """The task in a JSONL file. Raises :class:`GlaswerkError` that names file and line for what is no item; all lines
     have options, or none has."""
-    try:
-        lines = file.read_text(encoding="utf-8-sig").split("\n")  # not where texts have breaks of their own (U+2028)
-    except UnicodeDecodeError as error:
-        raise GlaswerkError(f"cannot read the task {file}: not UTF-8 text; save it as UTF-8") from error
-    except OSError as error:
-        raise explain(error, file, "read") from error
-    items = [
-        read_item(line, f"{file}:{number}") for number, line in enumerate(lines, 1) if line.strip()
-    ]  # fmt: skip
+    items = [read_item(json_lines.parsed(line, where), where) for where, line in json_lines.lines(file, "task")]
     if not items:
         raise GlaswerkError(f'{file} holds no question: put one JSON object with "question" and "answer" on each line')
     choices = [item for item in items if isinstance(item, Question)]
@@ -81,12 +70,8 @@ def own_task(file: Path) -> Task:
     return MultipleChoice(file.stem, choices) if choices else OwnTask(file.stem, opened)
 
 
-def read_item(line: str, where: str) -> Question | Open:
+def read_item(value: Any, where: str) -> Question | Open:
     """One line of a task file."""
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise GlaswerkError(f"{where}: not valid JSON ({error}); mend or delete the line") from error
     if not isinstance(value, dict):
         raise GlaswerkError(f'{where}: needs an object such as {{"question": "...", "answer": "..."}}')
     group = str(value.get("group", ""))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from glaswerk import pull
+from glaswerk.formats.json_lines import lines, parsed
 from glaswerk.progress import Progress
 
 
@@ -19,9 +18,5 @@ def folder(name: str, progress: Progress | None = None) -> Path:
 
 def json_lines(name: str, file: str) -> Iterator[dict[str, Any]]:
     """The JSON objects in a file of a benchmark, one a line, gzipped or not."""
-    path = folder(name) / file
-    opener: Any = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8") as lines:
-        for line in lines:
-            if line.strip():
-                yield json.loads(line)
+    for where, line in lines(folder(name) / file, f"benchmark {name}"):
+        yield parsed(line, where)
