@@ -75,15 +75,19 @@ class Renderer:
             return text
         values = json.loads(demo.call(self.chapter, "numbers", {})) if self.chapter else {}
 
-        def number(match: re.Match[str], comma: str) -> str:
+        def number(match: re.Match[str], comma: str, point: str) -> str:
             if match[1] not in values:
                 raise GlaswerkError(f"{match[0]}: numbers() in the demo.py of {self.chapter!r} does not return it")
-            shown = f"{values[match[1]]:.{int(match[2] or 0)}f}"
-            return shown.replace(".", comma).replace("-", "\u2212") if self.language == "de" else shown
+            value, digits = values[match[1]], int(match[2] or 0)
+            # thousands are kept apart from five places on, as the figures do
+            shown = f"{value:,.{digits}f}" if abs(value) >= 10_000 else f"{value:.{digits}f}"
+            if self.language == "de":
+                return shown.translate({ord(","): point, ord("."): comma, ord("-"): "\u2212"})
+            return shown.replace(",", comma)
 
         def formula_or_text(match: re.Match[str]) -> str:
-            comma = "{,}" if match[0].startswith("$") else ","
-            return re.sub(r"\{=(\w+)(?::(\d))?\}", lambda found: number(found, comma), match[0])
+            comma, point = ("{,}", "{.}") if match[0].startswith("$") else (",", ".")
+            return re.sub(r"\{=(\w+)(?::(\d))?\}", lambda found: number(found, comma, point), match[0])
 
         return re.sub(r"\$\$.+?\$\$|\$[^$\n]+\$|[^$]+", formula_or_text, text, flags=re.DOTALL)
 

@@ -14,8 +14,10 @@ import torch
 import torch.nn.functional as F
 
 from glaswerk.course import demo
+from glaswerk.course.chapter import load_chapter, shape
 from glaswerk.course.demo import load_module
 from glaswerk.course.outline import entry
+from glaswerk.course.render import Renderer
 from glaswerk.errors import GlaswerkError
 from glaswerk.found import Origin
 from glaswerk.model import Decoder, ModelConfig, lora
@@ -285,3 +287,11 @@ def test_exercises_accept_a_right_answer_and_refuse_a_wrong_one(name: str, right
         check(module)
     with pytest.raises(NotImplementedError):
         check(load_module(FOLDER / "exercises" / f"{name}.py", f"stub_{name}_of_test"))
+
+
+@pytest.mark.parametrize(("language", "number"), [("en", "65,536"), ("de", "65.536")])
+def test_both_languages_have_the_same_shape_and_write_their_numbers(language: str, number: str) -> None:
+    chapter = load_chapter(CHAPTER)
+    assert shape(chapter.prose["en"]) == shape(chapter.prose["de"])
+    html = Renderer(language).page(chapter.prose[language], CHAPTER)
+    assert "{=" not in html and number in html
