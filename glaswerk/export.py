@@ -1,12 +1,14 @@
 """A model for other tools: written as a Hugging Face folder or as a GGUF file, with its tokenizer and a card.
 
 ``export("runs/paris", "gguf", folder)`` writes ``folder/paris-sft-F16.gguf`` and ``folder/README.md``. What the
-format cannot say is refused before anything is written. Left out: the files themselves (``model/weights.py``,
+format cannot say is refused before anything is written, and so is a Hugging Face folder among other files: only an
+earlier export is replaced. Left out: the files themselves (``model/weights.py``,
 ``formats/gguf.py``), and sending them anywhere.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +27,8 @@ from glaswerk.tokenizer.speech import Speech
 
 #: format -> the number formats it can be written in, the usual one first
 FORMATS = {"hf": ("fp32", "bf16"), "gguf": ("f16", "q8_0", "q4_0")}
+#: the card's line by which an export is known again
+WRITTEN = "Written by `glaswerk export`."
 
 
 def export(model: str | Path, to: str, folder: Path | str, dtype: str = "auto") -> Path:
@@ -43,6 +47,8 @@ def export(model: str | Path, to: str, folder: Path | str, dtype: str = "auto") 
         raise GlaswerkError(f"{folder} is the model itself; choose another folder")
     if to == "gguf":
         return to_gguf(opened, folder, dtype.upper())
+    if not replaceable(folder):
+        raise GlaswerkError(f"{folder} is not empty, and its files would mix with the model's: choose another folder")
     return to_hf(opened, folder, dtype)
 
 
@@ -60,6 +66,15 @@ def to_gguf(opened: OpenedModel, folder: Path, kind: str) -> Path:
     use = f"```\nllama-cli -m {file.name}\nglaswerk {verb(opened)} {file.name}\n```\n"
     write_text(folder / "README.md", card(opened, f"GGUF, {kind}", use))
     return file
+
+
+def replaceable(folder: Path) -> bool:
+    """Whether a Hugging Face folder can be written here: there is none yet, it is empty, or an earlier export."""
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return True
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        return WRITTEN in (folder / "README.md").read_text(encoding="utf-8")
+    return False
 
 
 def to_hf(opened: OpenedModel, folder: Path, dtype: str) -> Path:
@@ -119,7 +134,7 @@ def card(opened: OpenedModel, form: str, use: str) -> str:
         "form": form,
     }
     text = f"# {origin.name}\n\n" + "".join(f"- {name}: {value}\n" for name, value in rows.items())
-    text += f"\nWritten by `glaswerk export`.\n\n## Use\n\n{use}"
+    text += f"\n{WRITTEN}\n\n## Use\n\n{use}"
     if origin.pulled:
         from glaswerk.pull import entry
 

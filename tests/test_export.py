@@ -184,6 +184,18 @@ def test_what_gguf_cannot_express_is_refused_before_anything_is_written(tmp_path
     export(tmp_path / "width", "gguf", tmp_path / "out", "f16")  # fp16 has no blocks
 
 
+def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
+    bpe = train_bpe([TEXT], 300)
+    model, full = folder_of(tmp_path / "model", bpe), folder_of(tmp_path / "another", bpe, width=32)
+    before = {file.name: file.read_bytes() for file in full.iterdir()}
+    with pytest.raises(GlaswerkError, match=r"another is not empty, .*: choose another folder$"):
+        export(model, "hf", full)
+    assert {file.name: file.read_bytes() for file in full.iterdir()} == before
+    (tmp_path / "empty").mkdir()
+    for _ in range(2):  # an earlier export is replaced
+        assert gw.load(export(model, "hf", tmp_path / "empty")).model.config.width == 64
+
+
 def test_a_model_of_bytes_is_a_bpe_without_merges(tmp_path: Path) -> None:
     opened = gw.load(export(folder_of(tmp_path / "bytes", ByteTokenizer()), "gguf", tmp_path))
     assert opened.tokenizer.encode("aé\n") == [97, 195, 169, 10]

@@ -140,11 +140,15 @@ def one(opened: OpenedModel, name: str, options: dict[str, Any], progress: Progr
     from glaswerk.evaluate import open_task, score
     from glaswerk.evaluate.text import held_out, text_file
 
+    if name != "held-out" and not name.endswith((".txt", ".md")):
+        return score(opened, open_task(name, opened.origin.run), progress=progress, **options)
     if name == "held-out":
-        return held_out(opened, progress, options["limit"])
-    if name.endswith((".txt", ".md")):
-        return text_file(opened, Path(name), progress, options["limit"])
-    return score(opened, open_task(name, opened.origin.run), progress=progress, **options)
+        found = held_out(opened, progress, options["limit"])
+    else:
+        found = text_file(opened, Path(name), progress, options["limit"])
+    if options["samples"] > 1:
+        found.notes.append("a text is read, so no replies were drawn")
+    return found
 
 
 # ---------------------------------------------------------------------------------------------- what is told
@@ -204,14 +208,14 @@ def show(screen: Console, results: list[Result]) -> None:
                 label = (
                     f"[bold]{score.task}[/bold] {row['metric']}" if place == 0 else f"  [faint]{row['metric']}[/faint]"
                 )
-                chance = score.chance if place == 0 or row["metric"].startswith("accuracy") else None
+                chance = row["chance"]
                 add(table, screen, label, row, chance, "" if chance is None else number(chance), f"{row['n']}")
         screen.print(table)
     for compared in side_by_side(results):
         score, change = compared.score, {change.after: change for change in compared.changes}
         screen.print(
-            f"[bold]{score.task}[/bold] {score.measures[0].metric} "
-            f"[faint]({len(score.items)} items, guessing gets {number(score.chance)})[/faint]",
+            f"[bold]{score.task}[/bold] {score.measures[0].metric}{', replies drawn' * (score.how == 'drawn')} "
+            f"[faint]({counted(len(score.items), 'item')}, guessing gets {number(score.chance)})[/faint]",
             soft_wrap=True,
         )
         table = empty_table(screen, "", ("change",))
@@ -263,6 +267,11 @@ def add(table: Table, screen: Console, label: str, row: dict[str, Any], chance: 
         bounded = row["metric"] not in LESS_IS_BETTER and "bits" not in row["metric"]
         parts.append(bar(value, low, high, chance, cells(screen)) if bounded else "")
     table.add_row(*parts, *more)
+
+
+def counted(count: int, what: str) -> str:
+    """One thing, or several."""
+    return f"{count:,} {what}" + "s" * (count != 1)
 
 
 def number(value: float | None) -> str:

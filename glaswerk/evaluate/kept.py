@@ -1,6 +1,7 @@
 """Results kept with the stage they measure, so that stages can be compared: ``evaluation.json`` in the stage's folder.
 
-A result is replaced by a later one of the same task, asked in the same way. The grade of every item is kept too: the
+A result is replaced by a later one of the same task, asked in the same way; greedy replies and drawn ones are two
+ways. The grade of every item is kept too: the
 difference of two stages is taken item by item, which is far surer than the difference of two means. Left out: results
 of models outside a run; they are only shown.
 """

@@ -1,5 +1,8 @@
 """How likely a model finds given texts after given contexts, with what texts share computed once.
 
+What is asked is a text of token ids with the place where its context ends (:class:`Asked`); the answer is the
+log-probability, in nats, of each token from there on after all before it, and whether each was the likeliest.
+
 The texts, sorted, are the paths of a tree of tokens. It is read branch by branch with one KV cache that is set back to
 where the next text leaves the last one: few-shot examples, a subject's heading, and the context that several options
 follow are read once. Where the model allows it, many short branches go through it in one pass, each seeing only its own

@@ -53,8 +53,9 @@ class Measure:
 
 @dataclass(frozen=True)
 class Score:
-    """How a model did a task. ``measures[0]`` is the task's own; ``how`` is "likelihood" or "written"; ``items`` were
-    asked, and ``grades`` are their parts of the own measure, whose mean it is. ``samples`` has them in words."""
+    """How a model did a task. ``measures[0]`` is the task's own; ``how`` is "likelihood", "written" (greedily) or
+    "drawn" (several replies an item); ``items`` were asked, and ``grades`` are their parts of the own measure, whose
+    mean it is. ``samples`` has them in words."""
 
     task: str
     how: str
@@ -77,8 +78,15 @@ class Score:
         """What did not get the full grade."""
         return [sample for sample in self.samples if sample.grade < 1]
 
+    def guessing(self, metric: str) -> float | None:
+        """What blind guessing gets in one of the measures; None where that is not known. The ways to count options
+        share the task's own figure."""
+        shared = metric.startswith("accuracy") and self.measures[0].metric.startswith("accuracy")
+        return self.chance if shared or metric == self.measures[0].metric else None
+
     def rows(self) -> list[dict[str, Any]]:
-        """Each measure as plain JSON: task, metric, value, stderr, n, chance, low, high, how, shots."""
+        """Each measure as plain JSON: task, metric, value, stderr, n, chance (null where it is not known), low, high,
+        how, shots."""
         return [
             {
                 "task": self.task,
@@ -86,7 +94,7 @@ class Score:
                 "value": _number(measure.value),
                 "stderr": _number(measure.stderr),
                 "n": len(self.items),
-                "chance": _number(self.chance),
+                "chance": _number(self.guessing(measure.metric)),
                 "low": _number(measure.low),
                 "high": _number(measure.high),
                 "how": self.how,
@@ -124,7 +132,9 @@ def score(
     else:
         measures, done, notes = by_writing(opened, task, items, shots, samples, seed, show)
     seconds = time.perf_counter() - began
-    how = "likelihood" if by_likelihood else "written"
+    how = "likelihood" if by_likelihood else "written" if samples == 1 else "drawn"
+    if by_likelihood and samples > 1:
+        notes.append("its options were compared by likelihood, so no replies were drawn: --write has them written")
     grades = [sample.grade for sample in done]
     found = Score(task.name, how, shots, task.chance, measures, list(items), grades, done, seconds, notes)
     show.done(f"{measures[0].metric} {measures[0].value:.3f}, {len(items) / max(seconds, 1e-9):,.1f} questions/s")
@@ -176,7 +186,8 @@ def by_options(
         for i, choice, pick, totals in zip(items, choices, picks[task.metric], raw, strict=True)
     ]  # fmt: skip
     cut = sum(text.cut > 0 for text in texts)
-    notes = [f"{cut} of {len(texts)} texts were cut at the left to fit the context"] if cut else []
+    were = "was" if cut == 1 else "were"
+    notes = [f"{cut} of {len(texts)} texts {were} cut at the left to fit the context"] if cut else []
     return measures, done, notes
 
 
@@ -232,7 +243,8 @@ def by_writing(
             measure(f"pass@{k}", [pass_at_k(samples, count, k) for count in right]) for k in dict.fromkeys((1, samples))
         ]
     done = [Sample(i, task.prompt(i)[-1]["content"], task.answer(i), replies[i][0], mean(grades[i])) for i in items]
-    notes = [f"{lost} examples were left out because the context has no room for them"] if lost else []
+    said = "1 example was" if lost == 1 else f"{lost} examples were"
+    notes = [f"{said} left out because the context has no room for more"] if lost else []
     return measures, done, notes
 
 
@@ -291,9 +303,9 @@ def measure(metric: str, values: Sequence[float]) -> Measure:
     return Measure(metric, mean(values), standard_error(values), *interval(values))
 
 
-def _number(value: float) -> float | None:
+def _number(value: float | None) -> float | None:
     """JSON has no NaN."""
-    return None if math.isnan(value) else round(value, 6)
+    return None if value is None or math.isnan(value) else round(value, 6)
 
 
 __all__ = ["Likelihood", "Measure", "Sample", "Score", "score"]

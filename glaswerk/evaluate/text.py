@@ -84,7 +84,8 @@ def text_score(
         spread = float(np.std(figure(table[picked]), ddof=1)) if len(table) > 1 else math.nan
         measures.append(Measure(metric, float(figure(table)), spread, *bootstrap(table, figure)))
     seconds = time.perf_counter() - began
-    show.done(f"{measures[0].value:.3f} bits per byte over {len(chosen)} windows of {size} tokens")
+    windows_said = "1 window" if len(chosen) == 1 else f"{len(chosen)} windows"
+    show.done(f"{measures[0].value:.3f} bits per byte over {windows_said} of {size} tokens")
     mean_bytes = max(1.0, table[:, 1].mean())
     grades = (table[:, 0] / math.log(2) / mean_bytes).tolist()
     return Score(name, "likelihood", 0, math.log2(256), measures, chosen, grades, seconds=seconds)

@@ -13,7 +13,8 @@ import pytest
 from glaswerk.cli.eval import bar, one_line
 from glaswerk.cli.main import dispatch
 from glaswerk.errors import GlaswerkError
-from glaswerk.evaluate import kept
+from glaswerk.evaluate import kept, score
+from glaswerk.evaluate.task import Task, pair
 from glaswerk.run import Run
 
 
@@ -80,6 +81,8 @@ def test_a_runs_stages_are_kept_and_compared(
     # asked in another way it is another result
     ask(capsys, str(copy / "sft"), own, "--shots", "1")
     assert len(kept.read(copy / "sft")) == 5 and list(kept.stages(Run(copy))) == ["base", "sft"]
+    code, out, _ = ask(capsys, str(copy / "sft"), own, "--limit", "1")
+    assert code == 0 and "(1 item, guessing gets" in out
     (copy / "sft" / kept.FILE).write_text('{"results": 3}')
     with pytest.raises(GlaswerkError, match=r"evaluation\.json is damaged: delete it"):
         kept.read(copy / "sft")
@@ -108,7 +111,47 @@ def test_a_text_file_is_a_task(folders: dict[str, Path], tmp_path: Path, capsys:
     (tmp_path / "some.txt").write_text("The river runs through the old town. " * 60)
     code, out, _ = ask(capsys, str(folders["modern"]), str(tmp_path / "some.txt"), "--json")
     rows = json.loads(out)["results"]
-    assert code == 0 and [row["metric"] for row in rows] == ["bits per byte", "perplexity"] and rows[0]["chance"] == 8
+    assert code == 0 and [row["metric"] for row in rows] == ["bits per byte", "perplexity"]
+    assert [row["chance"] for row in rows] == [8, None]  # what guessing tokens costs depends on the vocabulary
+
+
+def test_replies_that_cannot_be_drawn_are_said(
+    folders: dict[str, Path], own: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "some.txt").write_text("The river runs through the old town. " * 60)
+    words = (str(folders["modern"]), own, str(tmp_path / "some.txt"), "--limit", "2", "--json")
+    assert json.loads(ask(capsys, *words)[1])["notes"] == []
+    _, out, err = ask(capsys, *words, "--samples", "3")
+    assert [note.partition(", ")[2].partition(":")[0] for note in json.loads(out)["notes"]] == ["mine", "some"]
+    assert err.count("no replies were drawn") == 2
+    _, out, _ = ask(capsys, *words[:2], *words[3:], "--samples", "3", "--write")
+    assert json.loads(out)["notes"] == [] and {row["how"] for row in json.loads(out)["results"]} == {"drawn"}
+
+
+class Drawn(Task):
+    """Graded by its length, so that draws differ; its own figure has the name that draws have too."""
+
+    name, metric, max_tokens = "drawn", "pass@1", 4
+
+    def __len__(self) -> int:
+        return 3
+
+    def conversation(self, i: int) -> list[dict[str, str]]:
+        return pair(f"Which {i}?", "one")
+
+    def grade(self, i: int, reply: str) -> float:
+        return float(len(reply) % 2)
+
+
+def test_greedy_and_drawn_replies_are_kept_apart(opened: Any, tmp_path: Path) -> None:
+    greedy, drawn = score(opened, Drawn()), score(opened, Drawn(), samples=4, seed=1)
+    assert greedy.measures[0].metric == drawn.measures[0].metric == "pass@1"
+    for found in (greedy, drawn, drawn, greedy):
+        kept.keep(tmp_path, found)
+    assert [(row["how"], row["grades"]) for row in kept.read(tmp_path)] == [
+        ("drawn", pytest.approx(drawn.grades, abs=1e-6)),
+        ("written", greedy.grades),
+    ]
 
 
 def test_ctrl_c_shows_what_is_done(
