@@ -30,6 +30,7 @@ class Benchmark:
 BENCHMARKS = {
     "time_to_loss": Benchmark("seconds to the loss that nanoGPT's CPU run ends with", 6.0, 15.0),
     "train_throughput": Benchmark("training tokens/s of one 10.7 M GPT-2 shape, the better of two peers", 1.5, 3.0),
+    "lora_throughput": Benchmark("LoRA tuning tokens/s, SmolLM2-135M, against PEFT with transformers", 1.3, 2.0),
     "best_loss_10min": Benchmark("validation loss on tinyshakespeare after 10 minutes", 1.0, 1.55 / 1.45),
     "bpe_train": Benchmark("BPE training, 5 MB, vocabulary 4,096, against tokenizers", 0.2, 1.0),
     "encode": Benchmark("encoding MB/s with identical ids, against tiktoken", 0.95, 5.0),

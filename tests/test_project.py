@@ -26,6 +26,7 @@ TARGETS = ["setup", "run", "test", "test-all", "bench", "setup-bench", "lint", "
 BENCHMARKS = [
     "time_to_loss",
     "train_throughput",
+    "lora_throughput",
     "best_loss_10min",
     "bpe_train",
     "encode",
