@@ -51,6 +51,8 @@ SHAPES = {
         norm="layer", activation="swiglu", qk_norm=True, output_bias=True, mlp_bias=True,
     ),
 }  # fmt: skip
+#: the same with matrices in 8 bits
+INT8 = {"qwen3-int8": SHAPES["qwen3"], "gpt2-int8": SHAPES["gpt2"]}
 
 
 def node() -> str:
@@ -138,12 +140,16 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Models and what Python computes with them, as files."""
     folder = tmp_path_factory.mktemp("parity")
     cases, encoded = [], []
-    for number, (name, config) in enumerate(SHAPES.items()):
+    for number, (name, config) in enumerate((SHAPES | INT8).items()):
         tokenizer = train_bpe([TEXT], V, pattern=("gpt4", "gpt2", "gpt4o")[number % 3])
-        model = site_model.for_browser(opened(config, tokenizer, folder / name))
-        site_model.write_model(model, folder / name)
+        with pytest.MonkeyPatch.context() as patch:
+            if name in INT8:
+                patch.setattr(site_model, "MOST_BYTES", 10)
+            model = site_model.for_browser(opened(config, tokenizer, folder / name))
+            site_model.write_model(model, folder / name)
         for place, prompt in enumerate(PROMPTS):
             told = model.trace(prompt).json() | {"steps": model.trace(prompt).json("*")["steps"]}
+            told["precision"] = json.loads((folder / name / "about.json").read_text())["precision"]
             (folder / name / f"trace{place}.json").write_text(json.dumps(told))
         cases.append({"name": name, "prompts": PROMPTS})
         holder = site.open_holder(model)
@@ -188,20 +194,39 @@ def test_the_browser_computes_what_python_computes(written: Path) -> None:
         timeout=120,
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert f"# pass {4 * len(SHAPES) + 5}" in done.stdout.replace("ℹ", "#")
+    assert f"# pass {4 * len(SHAPES | INT8) + 5}" in done.stdout.replace("ℹ", "#")
 
 
-def test_large_models_are_rounded_once_for_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tokenizer = train_bpe([TEXT], V)
-    model = opened(SHAPES["qwen3"], tokenizer, tmp_path / "model")
-    monkeypatch.setattr(site_model, "WHOLE", 10)
+@pytest.mark.parametrize(("numbers", "bytes_each"), [("float32", 4), ("bfloat16", 2), ("int8", 1)])
+def test_weights_are_as_exact_as_the_file_may_be_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numbers: str, bytes_each: int
+) -> None:
+    model = opened(SHAPES["qwen3"], train_bpe([TEXT], V), tmp_path / "model")
+    total = model.model.parameters_count()["total"]
+    monkeypatch.setattr(site_model, "MOST_BYTES", bytes_each * total)
     ours = site_model.for_browser(model)
-    assert all(torch.equal(one, one.bfloat16().float()) for one in ours.model.parameters())
     site_model.write_model(ours, tmp_path / "site")
     about = json.loads((tmp_path / "site" / "about.json").read_text())
-    assert about["precision"]["loaded"] == "bfloat16"
-    size = (tmp_path / "site" / "weights.safetensors").stat().st_size
-    assert size < 2.2 * model.model.parameters_count()["total"]
+    assert about["precision"]["loaded"] == numbers
+    assert (tmp_path / "site" / "weights.safetensors").stat().st_size < 1.25 * bytes_each * total
+    given, again = dict(model.model.named_parameters()), dict(site_model.for_browser(ours).model.named_parameters())
+    for name, value in ours.model.named_parameters():
+        assert torch.equal(value, again[name]), "rounding what is rounded changes nothing"
+        error = (value - given[name]).abs()
+        if numbers == "float32" or (numbers == "int8" and value.dim() == 1):
+            assert not error.any()
+        elif numbers == "bfloat16":
+            assert (error <= given[name].abs() / 256).all()
+        else:
+            step = given[name].abs().amax(1, keepdim=True) / 127
+            assert (error <= 0.501 * step).all()
+
+
+def test_a_row_of_zeros_stays_zero_in_8_bits() -> None:
+    weight = torch.tensor([[0.0, 0.0], [1.0, -2.0]])
+    q, scale = site_model.in_8_bits(weight)
+    assert q.tolist() == [[0, 0], [64, -127]]
+    assert scale[0] == 0
 
 
 def test_a_model_that_does_not_fit_is_refused_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
