@@ -195,6 +195,9 @@ def formula(text: str, display: bool = False) -> str:
     )
     # 0{,}44 is one number
     made = re.sub(r"<mn>(\d+)</mn><mrow><mo>&#x0002C;</mo></mrow><mn>(\d+)</mn>", r"<mn>\1,\2</mn>", made)
+    # infinity is a number, not an operator with room around it; ln 2 keeps its parts apart; a list breathes
+    made = made.replace("<mo>&#x0221E;</mo>", "<mi>&#x0221E;</mi>").replace("<mi>;</mi>", '<mo separator="true">;</mo>')
+    made = re.sub(r"(<mi>ln</mi>)(?=<m(?:n|i|style)\b)", r'\1<mspace width="0.17em" />', made)
     return f'<div class="formula" tabindex="0">{made}</div>\n' if display else str(made)
 
 

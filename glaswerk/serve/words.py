@@ -66,7 +66,7 @@ WORDS: dict[str, dict[str, str]] = {
         "en": "The words of the field. German keeps the English word where people who do this work keep it.",
         "de": "Die Wörter des Fachs. Wo die Leute, die damit arbeiten, das englische Wort behalten, steht es auch hier.",
     },
-    "see_also": {"en": "See also", "de": "Siehe auch"},
+    "see_also": {"en": "see also", "de": "siehe auch"},
     "explained_in": {"en": "explained in", "de": "erklärt in"},
     "review_title": {"en": "Review", "de": "Wiederholen"},
     "review_lead": {

@@ -5,6 +5,10 @@ import { scaleLinear, scaleLog } from "d3-scale";
 import { line } from "d3-shape";
 import { html, nothing, number, svg } from "./figure.js";
 
+/** a phone: charts are drawn narrower there, so that their words stay large enough */
+export const narrow = matchMedia("(max-width: 46rem)");
+narrow.addEventListener("change", () => document.dispatchEvent(new Event("glaswerk-theme")));
+
 /** @typedef {{name: string, points: [number, number][], className?: string, dash?: string, label?: boolean}} Series */
 /** @typedef {{label: string, series: Series[], x?: [number, number], y?: [number, number], logX?: boolean, logY?: boolean,
  *   xLabel?: string, yLabel?: string, at?: number, width?: number, height?: number, right?: number, more?: any}} Chart */
@@ -32,7 +36,8 @@ function ticks(scale, log, count) {
 }
 
 /** @param {Chart} how @returns {any} */
-export function chart({ label, series, x, y, logX = false, logY = false, xLabel = "", yLabel = "", at, width = 480, height = 260, right = 12, more }) {
+export function chart({ label, series, x, y, logX = false, logY = false, xLabel = "", yLabel = "", at, width: wide = 480, height = 260, right = 12, more }) {
+  const width = narrow.matches ? Math.min(wide, 400) : wide;
   const usable = (/** @type {[number, number]} */ [px, py]) => Number.isFinite(px) && Number.isFinite(py) && (!logX || px > 0) && (!logY || py > 0);
   const all = series.flatMap((each) => each.points.filter(usable));
   const span = (/** @type {number[]} */ values) => /** @type {[number, number]} */ ([Math.min(...values), Math.max(...values)]);

@@ -99,6 +99,9 @@ export class Figure extends LitElement {
     this.toURL();
   }
 
+  /** Whether there is anything that a reader can change, and so a way back. */
+  get changeable() { return Object.keys(this.start).length > 0 || this.reset !== Figure.prototype.reset; }
+
   /** Everything as it was at the start. */
   reset() {
     this.state = { ...this.start };
@@ -182,7 +185,7 @@ export class Figure extends LitElement {
   /** A number in the page's language. @param {number} value @param {number} [digits] after the point */
   n(value, digits = 2) { return number(value, digits); }
   /** A share as per cent. @param {number} value @param {number} [digits] */
-  percent(value, digits = 1) { return `${number(100 * value, digits)} %`; }
+  percent(value, digits = 1) { return `${number(100 * value, digits)}\u00a0%`; }
 
   /** Say something to a screen reader. @param {string} text */
   announce(text) {
@@ -234,7 +237,7 @@ export class Figure extends LitElement {
       <p class="figure-look"><span class="visually-hidden">${this.t("look_label")}</span>${this.t("look")}</p>
       ${this.inside()}
       <div class="figure-foot"><span>${this.provenance()}</span>
-        <button type="button" class="button quiet reset" @click=${() => this.reset()}>${this.t("reset")}</button></div>
+        ${this.changeable ? html`<button type="button" class="button quiet reset" @click=${() => this.reset()}>${this.t("reset")}</button>` : nothing}</div>
     </figure>`;
   }
 

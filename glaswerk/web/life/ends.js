@@ -30,7 +30,7 @@ export const before = [
     id: "tokens", part: "before", colour: "c-token", steps: () => ["tokens"],
     body: (life, t) => html`<ul class="chips tokens">${life.told.tokens.map((token, place) => html`<li><button type="button" class="chip" aria-pressed=${String(place === life.place)}
         @click=${() => life.set({ place })}><bdi>${token.text}</bdi><small data-step="tokens" data-index="0,${place}">${t.tokens.data[place]}</small><small class="faint">${token.bytes.match(/../g)?.map((byte) => parseInt(byte, 16)).join(" ")}</small></button></li>`)}</ul>
-      <p class="num">${life.t("tokens_count", { tokens: life.n(life.told.tokens.length, 0), vocabulary: life.n(life.config.vocabulary, 0), context: life.n(life.config.context, 0) })}</p>`,
+      <p class="num">${life.t(life.told.tokens.length === 1 ? "tokens_count_1" : "tokens_count", { tokens: life.n(life.told.tokens.length, 0), vocabulary: life.n(life.config.vocabulary, 0), context: life.n(life.config.context, 0) })}</p>`,
   },
   {
     id: "embedding", part: "before", colour: "c-residual", steps: () => ["embeddings"],

@@ -19,7 +19,7 @@ function bars(values) {
   const each = Math.max(1, Math.ceil(list.length / 288));
   const shown = [];
   for (let i = 0; i < list.length; i += each) shown.push(list.slice(i, i + each).reduce((a, b) => (Math.abs(b) > Math.abs(a) ? b : a), 0));
-  return html`<div class="products" aria-hidden="true">${shown.map((value) => html`<span class=${value < 0 ? "down" : "up"} .style=${`--size: ${Math.abs(value) / most}`}></span>`)}</div>`;
+  return html`<div class="products ${shown.length > 100 ? "dense" : ""}" aria-hidden="true">${shown.map((value) => html`<span class=${value < 0 ? "down" : "up"} .style=${`--size: ${Math.abs(value) / most}`}></span>`)}</div>`;
 }
 
 /** A sum of products, the largest of them written out.

@@ -36,7 +36,7 @@ export function matrix(life, key, of, how) {
       .step=${of.name} .leading=${how.before.join(",")} .kind=${how.kind ?? "signed"} .hue=${how.hue ?? "--weight"} .most=${how.most ?? 0}
       .row=${row} .column=${at} .future=${how.future ?? ""} .name=${life.t("matrix_name", { step: of.name })}
       @cell=${(/** @type {CustomEvent} */ event) => life.point(key, event.detail)}></glaswerk-matrix>
-    ${how.made ? html`<div class="made-of"><p class="made-title">${life.t("made_title", { column: how.names ? how.names[at] : at, token: life.labels[row] })} ${result}</p>${how.made(row, at, result)}</div>` : nothing}
+    ${how.made ? html`<div class="made-of"><p class="made-title">${life.t(how.names ? "made_looks" : "made_title", { column: how.names ? how.names[at] : at, token: life.labels[row] })} ${result}</p>${how.made(row, at, result)}</div>` : nothing}
   </div>`;
 }
 

@@ -14,7 +14,7 @@ export default {
     part_after: "All layers, and out again",
     appended: "The drawn token is part of the text now: the way begins again with {count} tokens.",
     matrix_name: "Numbers of {step}, a row per token",
-    made_title: "Number {column} of {token}:",
+    made_title: "Number {column} of {token}:", made_looks: "{token} looks at {column}:",
     others: "{count} others together",
     bias: "bias",
     sum: "sum",
@@ -79,6 +79,7 @@ export default {
     short_draw: "draw",
     bytes_count: "{characters} characters, {bytes} bytes.",
     bytes_more: "{count} more characters are not shown.",
+    tokens_count_1: "1 token, out of a vocabulary of {vocabulary}; {context} fit into the context.",
     tokens_count: "{tokens} tokens, out of a vocabulary of {vocabulary}; {context} fit into the context.",
 
     bytes_title: "Bytes",
@@ -141,7 +142,7 @@ export default {
     part_after: "Alle Schichten, und wieder hinaus",
     appended: "Das gezogene Token gehört jetzt zum Text: Der Weg beginnt von vorn, mit {count} Tokens.",
     matrix_name: "Zahlen aus {step}, eine Zeile je Token",
-    made_title: "Zahl {column} von {token}:",
+    made_title: "Zahl {column} von {token}:", made_looks: "{token} sieht {column} an:",
     others: "{count} weitere zusammen",
     bias: "Bias",
     sum: "Summe",
@@ -206,6 +207,7 @@ export default {
     short_draw: "Ziehung",
     bytes_count: "{characters} Zeichen, {bytes} Bytes.",
     bytes_more: "{count} weitere Zeichen sind nicht gezeigt.",
+    tokens_count_1: "1 Token aus einem Vokabular von {vocabulary}; {context} passen in den Kontext.",
     tokens_count: "{tokens} Tokens aus einem Vokabular von {vocabulary}; {context} passen in den Kontext.",
 
     bytes_title: "Bytes",

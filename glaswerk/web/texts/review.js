@@ -32,7 +32,7 @@ const texts = {
     ahead: "Wie viele in den nächsten {days} Tagen wiederkommen", today: "heute",
     add: "Neue Fragen aufnehmen", add_one: "{number} · {title}", add_count: "{count} neu",
     all: "Zurück zu dem, was in allen Kapiteln fällig ist", chapter: "Nur Kapitel {number}, auch seine neuen Fragen",
-    keep: "Deine Antworten aufheben", export: "Alle Antworten als Datei speichern", import: "Antworten einer Datei dazunehmen",
+    keep: "Deine Antworten sichern", export: "Alle Antworten als Datei speichern", import: "Antworten einer Datei dazunehmen",
     added: "{count} Antworten dazugekommen.", added_1: "1 Antwort dazugekommen.",
     static: "Was du weißt, hält das Labor auf deinem eigenen Rechner fest: Starte „glaswerk lab“ und öffne diese Seite dort.",
   },

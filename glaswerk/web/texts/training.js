@@ -2,7 +2,7 @@
 export default {
   en: {
     title: "How the run {run} learns",
-    look: "The loss of every logged step, as training writes it: how surprised the model still is by the next token. It grows while a run is in progress.",
+    look: "The loss of every logged step, as training writes it: how surprised the model still is by the next token. The curve grows while a run is in progress.",
     none: "No run is here yet. Start one with “glaswerk run”: its curve appears here by itself.",
     not_yet: "The run {run} has not trained a step yet: first its texts are read, a tokenizer is learned and the machine is measured.",
     loss: "loss", rate: "learning rate", speed: "tokens/s", step: "step", stage: "stage",
@@ -18,6 +18,6 @@ export default {
     loss: "Verlust", rate: "Lernrate", speed: "Tokens/s", step: "Schritt", stage: "Stufe",
     sample: "Was es bis dahin schreibt",
     samples: "Alle {count} Proben, von der ersten an", stages: "Die fertigen Stufen", parameters: "Parameter", tokens: "gelesene Tokens", seconds: "Sekunden",
-    tokens_per_second: "Tokens/s", val_loss: "Verlust auf Zurückgehaltenem", val_bits_per_byte: "Bit pro Byte",
+    tokens_per_second: "Tokens/s", val_loss: "Verlust auf zurückgehaltenem Text", val_bits_per_byte: "Bit pro Byte",
   },
 };

@@ -22,6 +22,6 @@ export default {
     cells: "Ein Bild davon, wie groß die Zahlen sind", cells_how: "Zeilen sind Ausgänge, Spalten Eingänge; ein Feld ist das quadratische Mittel der Zahlen, die hineinfallen.",
     seen: "Betrachtet werden {seen} der {numbers} Zahlen, in ganzen, gleichmäßig verteilten Zeilen.",
     embedding: "Embedding", position: "Positionen", q: "Query", k: "Key", v: "Value", o: "Attention-Ausgang", gate: "MLP-Gate", up: "MLP hinauf", down: "MLP hinab",
-    attention_norm: "Norm vor der Attention", mlp_norm: "Norm vor dem MLP", q_norm: "Norm der Querys", k_norm: "Norm der Keys", norm: "letzte Norm", head: "Ausgabe",
+    attention_norm: "Norm vor der Attention", mlp_norm: "Norm vor dem MLP", q_norm: "Norm der Queries", k_norm: "Norm der Keys", norm: "letzte Norm", head: "Ausgabe",
   },
 };

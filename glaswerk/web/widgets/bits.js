@@ -21,8 +21,8 @@ class Bits extends Figure {
     return html`<div class="controls">${this.promptField()}</div>
       <ol class="written priced" aria-label=${this.t("costs")}>${tokens.map((/** @type {any} */ token) => html`<li title=${this.percent(token.probability, 2)}><span class="chip">${token.token}</span>
         <span class="cost"><span .style=${`--size: ${Math.min(1, token.bits / 16)}`}></span></span><small>${this.n(token.bits, 1)}</small></li>`)}</ol>
-      <div class="bars" role="list">${rows.map(([key, value]) => html`<span role="listitem">${this.t(String(key))}</span>
-        <span class="bar"><span .style=${`width: ${(100 * Number(value)) / most}%`}></span></span><span class="percent" data-name=${key}>${this.n(Number(value), 0)} bit</span>`)}</div>
+      <div class="bars named" role="list">${rows.map(([key, value]) => html`<span role="listitem">${this.t(String(key))}</span>
+        <span class="bar"><span .style=${`width: ${(100 * Number(value)) / most}%`}></span></span><span class="percent" data-name=${key}>${this.t("unit", { count: this.n(Number(value), 0) })}</span>`)}</div>
       <p class="num">${this.t("per_byte", { bits: this.n(model_bits / bytes, 2) })}</p>`;
   }
 }

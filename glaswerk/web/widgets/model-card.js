@@ -22,7 +22,7 @@ class ModelCard extends Figure {
         ([name, value]) => html`<div><dd data-name=${name}>${this.n(value, 0)}</dd><dt>${this.t(name)}</dt></div>`)}
         <div><dd>${family}</dd><dt>${this.t("family")}</dt></div></dl>
       <div class="parts" role="list" aria-label=${this.t("parts")}>${parts.map(([name, count]) => html`<div role="listitem" .style=${`flex-grow: ${count}; --hue: var(--${HUES[/** @type {keyof typeof HUES} */ (name)]})`}>
-        <b>${this.t(name)}</b><span class="num">${this.n(count, 0)} · ${this.percent(count / parameters.total, 0)}</span></div>`)}</div>
+        <b>${this.t(name)}</b><span class="num">${this.n(count, 0)} · ${this.percent(count / parameters.total, count / parameters.total < 0.005 ? 2 : 0)}</span></div>`)}</div>
       ${tied ? html`<p class="faint">${this.t("tied")}</p>` : nothing}`;
   }
 

@@ -2,10 +2,11 @@
 
 import { scaleLinear } from "d3-scale";
 import { line } from "d3-shape";
+import { narrow } from "../chart.js";
 import { Figure, define, html, nothing, number, svg } from "../figure.js";
 import texts from "../texts/training.js";
 
-const W = 720, H = 240, LEFT = 46, BOTTOM = 26;
+const H = 240, LEFT = 46, BOTTOM = 26;
 /** @typedef {{kind: string, stage: string, step: number, loss?: number, rate?: number, tokens_per_second?: number, text?: string}} RunEvent */
 
 class Training extends Figure {
@@ -69,6 +70,7 @@ class Training extends Figure {
 
   /** Stages side by side, each from its first step. @param {RunEvent[]} steps @param {string[]} stages */
   curve(steps, stages) {
+    const W = narrow.matches ? 400 : 720;
     let offset = 0;
     const parts = stages.map((stage) => {
       const own = steps.filter((event) => event.stage === stage).map((event) => ({ x: offset + event.step, y: event.loss ?? 0 }));

@@ -33,13 +33,14 @@ class VonChoice extends Figure {
     return html`<div class="controls">
         <div class="control"><span class="c-residual">h</span><span class="fields">${this.field("h", 0, this.t("h_of", { place: 1 }))}${this.field("h", 1, this.t("h_of", { place: 2 }))}</span></div>
         ${this.slider("temperature", { label: this.t("temperature"), min: 0.1, max: 3, step: 0.1, digits: 1 })}</div>
-      <div class="scroll"><table class="sheet"><thead><tr><th scope="col">${this.t("word")}</th><th scope="col" colspan="2">W<sub>out</sub></th><th scope="col">b</th>
-          <th scope="col" class="c-logit">z</th><th scope="col">e<sup>z/T</sup></th><th scope="col" colspan="2" class="c-logit last">P</th></tr></thead>
+      <div class="sheets"><table class="sheet"><thead><tr><th scope="col">${this.t("word")}</th><th scope="col" colspan="2">W<sub>out</sub></th><th scope="col">b</th></tr></thead>
+        <tbody>${words.map((/** @type {string} */ word, /** @type {number} */ row) => html`<tr><th scope="row"><span class="chip">${word}</span></th>
+          <td>${this.field("w", 2 * row, this.t("w_of", { word, place: 1 }))}</td><td>${this.field("w", 2 * row + 1, this.t("w_of", { word, place: 2 }))}</td><td>${this.field("b", row, this.t("b_of", { word }))}</td></tr>`)}</tbody></table>
+      <table class="sheet shares"><thead><tr><th scope="col">${this.t("word")}</th><th scope="col" class="c-logit">z</th><th scope="col">e<sup>z/T</sup></th><th scope="col" colspan="2" class="c-logit last">P</th></tr></thead>
         <tbody>${words.map((/** @type {string} */ word, /** @type {number} */ row) => html`<tr class=${row === best ? "chosen" : ""}><th scope="row"><span class="chip">${word}</span></th>
-          <td>${this.field("w", 2 * row, this.t("w_of", { word, place: 1 }))}</td><td>${this.field("w", 2 * row + 1, this.t("w_of", { word, place: 2 }))}</td><td>${this.field("b", row, this.t("b_of", { word }))}</td>
           <td data-name="z-${row}">${this.n(z[row], 3)}</td><td>${this.n(powers[row], 3)}</td><td class="c-logit" data-name="p-${row}" data-value=${shares[row]}>${this.n(shares[row], 2)}</td>
           <td class="wide-cell"><span class="share-bar" .style=${`--size: ${shares[row]}`}></span></td></tr>`)}</tbody>
-        <tfoot><tr><th scope="row" colspan="5">${this.t("sum")}</th><td>${this.n(sum, 3)}</td><td>${this.n(1, 2)}</td><td></td></tr></tfoot></table></div>
+        <tfoot><tr><th scope="row" colspan="2">${this.t("sum")}</th><td>${this.n(sum, 3)}</td><td>${this.n(1, 2)}</td><td></td></tr></tfoot></table></div>
       <p class="sum"><span class="c-logit">z</span>(${words[best]}) = ${this.n(w[2 * best])} · <span class="c-residual">${this.n(h[0])}</span> + ${this.n(w[2 * best + 1])} · <span class="c-residual">${this.n(h[1])}</span> + ${this.n(b[best])} = ${this.n(z[best], 3)}</p>
       <p>${this.t("argmax")} <b class="chip">${words[best]}</b> <span class="num">P = <b class="c-logit" data-name="best">${this.n(shares[best], 2)}</b></span></p>`;
   }

@@ -7,13 +7,24 @@ import { Figure, define, html, nothing, svg } from "../figure.js";
 import "../heat.js";
 import texts from "../texts/weights.js";
 
-const W = 920, H = 340, GAP = 3;
+const GAP = 3;
 const HUES = { embedding: "residual", position: "position", q: "query", k: "key", v: "value", o: "weight", gate: "mlp", up: "mlp", down: "mlp", head: "logit" };
 /** @typedef {{name: string, part: string, layer: number|null, shape: number[], numbers: number}} Piece */
 
 class Weights extends Figure {
   static texts = texts;
   static reloads = ["name", "layer"];
+  static properties = { ...Figure.properties, width: { state: true } };
+
+  constructor() {
+    super();
+    /** of the inside, in px: areas are laid out for it, so that words in them keep their size */
+    this.width = 920;
+    this.observer = new ResizeObserver(() => { this.width = this.querySelector(".figure-foot")?.clientWidth || this.width; });
+  }
+
+  connectedCallback() { super.connectedCallback(); this.observer.observe(this); }
+  disconnectedCallback() { super.disconnectedCallback(); this.observer.disconnect(); }
 
   initial() { return { name: "q", layer: 0 }; }
 
@@ -52,6 +63,8 @@ class Weights extends Figure {
     const parts = new Map();
     for (const piece of this.data.pieces) parts.set(piece.part, [...(parts.get(piece.part) ?? []), piece]);
     const shown = [...parts.values()].filter((own) => sum(own) / total > 0.002);
+    const rem = parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
+    const W = this.width, H = Math.max(440 * rem, 0.37 * W);
     const room = W - GAP * (shown.length - 1);
     const whole = shown.reduce((all, own) => all + sum(own), 0);
     let x = 0;
@@ -68,7 +81,7 @@ class Weights extends Figure {
         let left = x;
         for (const piece of row) {
           const wide = (width * piece.numbers) / sum(row);
-          cells.push(this.cell(piece, left, y, wide, height, total));
+          cells.push(this.cell(piece, left, y, wide, height, total, rem));
           left += wide;
         }
         y += height;
@@ -78,17 +91,19 @@ class Weights extends Figure {
     return html`<svg class="treemap" viewBox="0 0 ${W} ${H}" role="img" aria-label=${this.t("map", { count: this.n(total, 0) })}>${cells}</svg>`;
   }
 
-  /** @param {Piece} piece @param {number} x @param {number} y @param {number} width @param {number} height @param {number} total */
-  cell(piece, x, y, width, height, total) {
+  /** @param {Piece} piece @param {number} x @param {number} y @param {number} width @param {number} height @param {number} total
+   * @param {number} rem how much larger than usual letters are */
+  cell(piece, x, y, width, height, total, rem) {
     const one = this.data.one;
     const chosen = piece.name === one.name && piece.layer === one.layer;
     const where = piece.layer === null ? "" : ` · ${this.t("layer")} ${piece.layer}`;
     const name = this.t(piece.name);
-    const fits = height > 13 && width > 6.4 * name.length;
+    const fits = height > 13 * rem && width > (6.2 * name.length + 9) * rem;
+    const numbered = piece.layer !== null && width > (6.2 * (name.length + 3) + 9) * rem;
     return svg`<g class=${chosen ? "on" : ""} .style=${`--hue: var(--${this.hue(piece.name)})`} @click=${() => this.set({ name: piece.name, ...(piece.layer === null ? {} : { layer: piece.layer }) })}>
       <title>${name}${where}: ${this.n(piece.numbers, 0)} (${this.percent(piece.numbers / total, 1)})</title>
       <rect x=${x + 0.5} y=${y + 0.5} width=${Math.max(0.5, width - 1)} height=${Math.max(0.5, height - 1)}></rect>
-      ${fits ? svg`<text x=${x + 5} y=${y + Math.min(height / 2, 14)} dominant-baseline="central">${name}${width > 8.5 * name.length + 40 && piece.layer !== null ? ` ${piece.layer}` : ""}</text>` : nothing}</g>`;
+      ${fits ? svg`<text x=${x + 5} y=${y + Math.min(height / 2, 14 * rem)} dominant-baseline="central">${name}${numbered ? ` ${piece.layer}` : ""}</text>` : nothing}</g>`;
   }
 
   histogram() {
@@ -106,6 +121,5 @@ class Weights extends Figure {
 
 /** @param {Piece[]} pieces */
 function sum(pieces) { return pieces.reduce((all, piece) => all + piece.numbers, 0); }
-
 
 define("glaswerk-weights", Weights);
