@@ -47,6 +47,8 @@ _ORDER = (
     (5, "transformer", "The Transformer, in full", "Der ganze Transformer"),
     (6, "learning", "How it learns", "Wie es lernt"),
     (7, "sampling", "Choosing the next word", "Das nächste Wort wählen"),
+    (8, "assistant", "From raw model to assistant", "Vom Rohmodell zum Assistenten"),
+    (13, "hallucination", "Why LLMs make things up", "Warum LLMs Dinge erfinden"),
     (14, "specializing", "Specializing a model", "Ein Modell spezialisieren"),
     (16, "measuring", "How do we know a model is better?", "Woher wissen wir, dass ein Modell besser ist?"),
 )
