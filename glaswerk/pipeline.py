@@ -25,17 +25,19 @@ from glaswerk.align import corpus_conversations, load_chats, quiz
 from glaswerk.corpora import Packed, build, documents, fingerprint, pack
 from glaswerk.corpora.catalogue import CORPORA
 from glaswerk.errors import GlaswerkError
-from glaswerk.evaluate import TextScore, score_answers, score_conversations, score_text
+from glaswerk.evaluate import score_answers
 from glaswerk.generate import SamplingOptions, complete
 from glaswerk.home import read_json
 from glaswerk.model import Decoder, ModelConfig
-from glaswerk.model.weights import load_model, save_model
+from glaswerk.model.weights import load_model
 from glaswerk.opened import OpenedModel, load
 from glaswerk.progress import Progress
 from glaswerk.run import Run
+from glaswerk.stages import called, finish_stage, score_held_out, score_held_out_answers, stage_report
 from glaswerk.tokenizer import Tokenizer, render_chat, train_bpe
 from glaswerk.tokenizer import load as load_tokenizer
-from glaswerk.train import Checkpoints, Conversations, TrainPlan, TrainResult, Windows, next_token_loss, train
+from glaswerk.train import Checkpoints, Conversations, TrainPlan, Windows, next_token_loss, train
+from glaswerk.tuning.adapted import ADAPTER_RATE, attached, baked
 
 DEFAULT_CORPUS = "wikipedia-en"
 #: how many answers the held-out measure asks for
@@ -234,20 +236,22 @@ def train_base(job: Run, tokenizer: Tokenizer, plan: dict[str, Any], show: Progr
     return model
 
 
-def score_held_out(model: Decoder, packed: Packed, stage: TrainPlan) -> TextScore:
-    """The whole validation split; where there is none (a corpus of one document), the training split."""
-    split = "val" if len(packed.val) > 1 else "train"
-    return score_text(model, getattr(packed, split), packed.info[split]["bytes"], stage.time, stage.batch)
-
-
 def train_assistant(
-    job: Run, tokenizer: Tokenizer, plan: dict[str, Any], model: Decoder, chats: list[Any], show: Progress
+    job: Run,
+    tokenizer: Tokenizer,
+    plan: dict[str, Any],
+    model: Decoder,
+    chats: list[Any],
+    show: Progress,
+    rank: int | None = None,
+    nf4: bool = False,
 ) -> None:
-    """The assistant: questions and answers made from the corpus, and the user's own chats; loss on answers only."""
+    """The assistant: questions and answers made from the corpus, and the user's own chats; loss on answers only. With a
+    ``rank``, adapters learn beside the frozen base (in 4 bits if ``nf4``), and become part of it at the end."""
     if job.finished("sft"):
         return
     stage = TrainPlan(**plan["sft"])
-    name, seed = " and ".join(job.data["sources"][:2]), job.data["seed"]
+    name, seed = called(job), job.data["seed"]
     digest = hashlib.sha256(json.dumps(chats).encode()).hexdigest()
     if job.data.setdefault("chats", digest) != digest:
         raise GlaswerkError(f"{job.path} learns from other --chat files: give the same ones, or choose another --out")
@@ -258,16 +262,16 @@ def train_assistant(
     count = packed.info["train"]["documents"]
     every, variants = max(1, count // wanted), max(1, min(8, wanted // max(1, count)))
     made = corpus_conversations(islice(documents(job.corpus, "train"), 0, None, every), name, seed, variants=variants)
-    held = corpus_conversations(islice(documents(job.corpus, "val"), 500), name, seed, say=0.0)
     rendered = [render_chat(tokenizer, messages) for messages in [*made, *chats]]
     data = Conversations(rendered, stage.time, stage.batch, seed, tokenizer.end_id)
+    known = attached(model, rank, seed, nf4)
     result = train(
         model, data, next_token_loss, stage, stage="sft", checkpoints=Checkpoints(job.resume("sft")), log=job,
         peak=planning.Machine(**plan["machine"]).peak, progress=show,
     )  # fmt: skip
+    model = baked(job.stage("sft"), model, rank, f"{job.name}/base", known)
     bits = score_held_out(model, packed, stage).bits_per_byte
-    kept_back = [render_chat(tokenizer, messages) for messages in held] or rendered[:200]
-    loss = score_conversations(model, Conversations(kept_back, stage.time, stage.batch, seed, tokenizer.end_id)).loss
+    loss = score_held_out_answers(job, model, tokenizer, stage, rendered[:200])
     finish_stage(job, "sft", model, tokenizer, result, loss, bits, show)
 
 
@@ -276,53 +280,6 @@ def new_model(plan: dict[str, Any], seed: int) -> Decoder:
     model = Decoder(ModelConfig(**plan["model"]))
     model.reset_parameters(torch.Generator().manual_seed(seed))
     return model.to(runtime.device())
-
-
-def finish_stage(
-    job: Run,
-    name: str,
-    model: Decoder,
-    tokenizer: Tokenizer,
-    result: TrainResult,
-    loss: float,
-    bits: float,
-    show: Progress,
-) -> None:
-    """Write the stage folder, record it, drop its checkpoints, and say how it went."""
-    facts = {
-        "parameters": model.parameters_count()["total"],
-        "tokens": result.tokens,
-        "seconds": round(result.seconds, 1),
-        "tokens_per_second": round(result.tokens_per_second),
-        "val_loss": round(loss, 4),
-        "val_bits_per_byte": round(bits, 4),
-    }
-    save_model(job.stage(name), model, tokenizer, card=card(job, name, facts))
-    job.data.pop("evaluation", None)
-    job.emit(kind="stage", stage=name, **facts)
-    job.finish(name, facts)
-    show.done(
-        f"{facts['parameters'] / 1e6:.2f} M parameters, {facts['tokens'] / 1e6:.2f} M tokens at "
-        f"{facts['tokens_per_second']:,}/s; held-out loss {loss:.3f}, {bits:.3f} bits per byte"
-    )
-
-
-def card(job: Run, name: str, facts: dict[str, Any]) -> str:
-    """The stage's model card: what it is, from what, and what it is not."""
-    kind = "a base model: it continues text" if name == "base" else "an assistant: it answers in ChatML"
-    licences = (
-        ", ".join(sorted({s["licence"] for s in job.data["corpus"]["sources"] if s.get("licence")}))
-        or "the text owner's"
-    )
-    rows = "\n".join(f"| {key.replace('_', ' ')} | {value:,} |" for key, value in facts.items())
-    return (
-        "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags: [glaswerk]\n---\n"
-        f"# {job.name} ({name})\n\nTrained from scratch by Glaswerk {__version__}; {kind}.\n\n"
-        f"Texts: {', '.join(job.data['sources'])} ({job.data['corpus']['documents']:,} documents). "
-        f"Licence of the texts: {licences}.\n\n"
-        f"| | |\n|---|---:|\n{rows}\n\n"
-        "It is small. It writes in the manner of its texts and mixes facts up; nothing it says should be relied on.\n"
-    )
 
 
 def evaluate(job: Run, opened: OpenedModel, show: Progress) -> dict[str, Any]:
@@ -423,11 +380,18 @@ def pretrain(
 
 
 def sft(
-    folder: Path, *, chats: Sequence[Path] = (), steps: int | None = None, progress: Progress | None = None
+    folder: Path,
+    *,
+    chats: Sequence[Path] = (),
+    steps: int | None = None,
+    rank: int | None = None,
+    nf4: bool = False,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Only the assistant, from a run's base model: on conversations from its corpus and on ``chats``.
 
-    ``steps`` defaults to what the run's plan says, or two passes over the conversations.
+    ``steps`` defaults to what the run's plan says, or two passes over the conversations. ``rank``: LoRA adapters learn,
+    not the weights, which may lie in 4 bits meanwhile (``nf4``).
     """
     began = time.perf_counter()
     show = progress or Progress()
@@ -440,33 +404,32 @@ def sft(
         raise GlaswerkError(
             f"{folder} has no finished base model yet: `glaswerk pretrain --out {folder}` goes on with it"
         )
+    if nf4 and rank is None:
+        raise GlaswerkError("--nf4 keeps frozen weights in 4 bits, and without --lora none is frozen: give --lora 8")
     conversations = [messages for file in chats for messages in load_chats(file)]
     runtime.deterministic()
     runtime.seed_everything(job.data["seed"])
     with job.lock():
+        base = job.data["plan"]["base"]
         if steps is not None or "sft" not in job.data["plan"]:
-            base = job.data["plan"]["base"]
             job.data["plan"]["sft"] = planning.sft_plan(
                 base, steps or planning.two_passes(base, Packed(job.corpus).info)
             )
-            job.save()
+        if rank is not None:  # adapters want AdamW, and another graph is another compiling
+            job.data["plan"]["sft"] |= {"muon": False, "other_rate": ADAPTER_RATE, "compile": False}
+        job.save()
         tokenizer = load_tokenizer(str(job.tokenizer))
         train_assistant(
-            job, tokenizer, job.data["plan"], load_model(job.stage("base")).to(runtime.device()), conversations, show
+            job,
+            tokenizer,
+            job.data["plan"],
+            load_model(job.stage("base")).to(runtime.device()),
+            conversations,
+            show,
+            rank,
+            nf4,
         )
     return stage_report(job, "sft", began)
-
-
-def stage_report(job: Run, name: str, began: float) -> dict[str, Any]:
-    """One finished stage as plain JSON, with the SHA-256 of its weights."""
-    weights = (job.stage(name) / "model.safetensors").read_bytes()
-    return {
-        "run": str(job.path),
-        "stage": name,
-        **job.data["stages"][name],
-        "sha256": hashlib.sha256(weights).hexdigest(),
-        "whole_seconds": round(time.perf_counter() - began, 1),
-    }
 
 
 __all__ = ["DEFAULT_CORPUS", "default_out", "pretrain", "run", "sft"]

@@ -26,7 +26,9 @@ from glaswerk.home import explain, make_folder, read_json, write_json
 
 MANIFEST = "run.json"
 #: later stages first: which stage of a run a user most likely wants to talk to
-STAGE_ORDER = ("grpo", "ppo", "dpo", "sft", "base")
+STAGE_ORDER = ("grpo", "ppo", "dpo", "reject", "sft", "base")
+#: stages that judge and do not write
+JUDGES = ("reward",)
 
 
 class Run:
@@ -111,7 +113,7 @@ class Run:
         for name in STAGE_ORDER:
             if self.finished(name):
                 return name
-        others = [name for name in self.data["stages"] if self.finished(name)]
+        others = [name for name in self.data["stages"] if self.finished(name) and name not in JUDGES]
         if others:
             return others[-1]
         raise GlaswerkError(

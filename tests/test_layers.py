@@ -40,11 +40,29 @@ for room, extra in (
     ("evaluate", ("opened", "sandbox", "formats")),
     ("align", ("opened", "evaluate", "formats")),
     ("planning", ()),
-    ("pipeline", ("opened", "evaluate", "align", "planning")),
+    ("stages", ("opened", "evaluate", "align", "planning")),
+    ("tuning", ("found", "opened", "export", "evaluate", "align", "planning", "stages")),
+    ("pipeline", ("found", "opened", "export", "evaluate", "align", "planning", "stages", "tuning")),
     ("zoo", ("formats",)),
-    ("course", ("found", "opened", "evaluate", "zoo")),
+    ("course", ("found", "opened", "evaluate", "align", "zoo")),
     ("serve", ("found", "opened", "evaluate", "course")),
-    ("cli", ("found", "opened", "export", "hub", "evaluate", "align", "planning", "pipeline", "course", "serve")),
+    (
+        "cli",
+        (
+            "found",
+            "opened",
+            "export",
+            "hub",
+            "evaluate",
+            "align",
+            "planning",
+            "stages",
+            "tuning",
+            "pipeline",
+            "course",
+            "serve",
+        ),
+    ),
 ):
     ALLOWED[room] = {*ALLOWED["lens"], "lens", *extra}
 ALLOWED["__main__"] = {"cli"}

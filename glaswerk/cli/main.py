@@ -25,7 +25,8 @@ VERBS = {
     "corpus": "look at texts the way a run reads them: counts, lengths, what is dropped and why",
     "tokenizer": "train, encode, decode, compare",
     "pretrain": "train one base model, a single stage",
-    "sft": "teach a base model to answer, a single stage",
+    "sft": "teach a model to answer, a single stage; LoRA",
+    "align": "learn from preferences: DPO, a reward model, rejection sampling; a single stage",
 }
 
 

@@ -1,0 +1,49 @@
+"""``glaswerk align``: from an assistant to one that prefers what was preferred, a single stage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def align(
+    run: Annotated[Path, typer.Argument(help="A run with a finished assistant.")],
+    method: Annotated[str, typer.Option(help="dpo, reward (a model that judges), or reject (learn its favourites).")],
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="corpus, votes, or JSONL with prompt, chosen, rejected; can be given again.",
+            show_default="corpus, and votes if there are any",
+        ),
+    ] = None,
+    stage: Annotated[str, typer.Option(help="The stage to begin with.")] = "sft",
+    minutes: Annotated[float, typer.Option(help="The whole budget; the number of steps follows from it.")] = 3.0,
+    steps: Annotated[int | None, typer.Option(help="Exactly so many steps instead.", show_default="none")] = None,
+    lora: Annotated[
+        int | None, typer.Option(help="Train LoRA adapters of this rank, not the weights.", show_default="none")
+    ] = None,
+    beta: Annotated[float, typer.Option(help="dpo: how dear it is to leave the stage it begins with.")] = 0.1,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
+) -> None:
+    """Learn from pairs of answers, one of which is preferred: what the run's own texts say over what the model made up,
+    "I do not know" over an answer about a title that they do not have, people's votes, and files of yours. The same
+    command goes on where it was interrupted."""
+    from glaswerk.cli.terminal import TerminalProgress, finish_stage
+    from glaswerk.tuning import align as align_stage
+
+    progress = TerminalProgress()
+    then = "glaswerk align {run} --method reject   learns its favourites" if method == "reward" else (
+        "glaswerk eval {run}   shows what each stage gained and lost"
+    )  # fmt: skip
+    finish_stage(
+        lambda: align_stage(
+            run, method=method, stage=stage, data=data or (), minutes=minutes, steps=steps, rank=lora, beta=beta,
+            progress=progress,
+        ),
+        progress, json, then,
+    )  # fmt: skip

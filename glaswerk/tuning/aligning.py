@@ -1,0 +1,256 @@
+"""``align``: from an assistant to one that prefers what was preferred. Three methods, each a stage of the run.
+
+``dpo`` learns from pairs directly (``align/dpo.py``), ``reward`` trains a model that judges, ``reject`` samples
+several replies to each question, keeps what that judge likes best and learns it (rejection sampling: Nakano et al.
+2021, Touvron et al. 2023). Each can be interrupted and gone on with, like any stage. Left out: where pairs come from
+(``gathered.py``), how many steps (``planned.py``).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from glaswerk import runtime
+from glaswerk.align.batches import Answers, Endings, Pairs
+from glaswerk.align.dpo import Preference, keep_reference, log_probs
+from glaswerk.align.losses import answer_loss, bradley_terry_loss, preferred
+from glaswerk.align.pairs import Answered, Pair
+from glaswerk.align.reward import RewardModel, reward_loss
+from glaswerk.align.reward import save as save_reward
+from glaswerk.errors import GlaswerkError
+from glaswerk.model import Decoder
+from glaswerk.opened import OpenedModel, load
+from glaswerk.planning import Machine
+from glaswerk.progress import Progress
+from glaswerk.run import Run
+from glaswerk.stages import card, record, stage_report, trained_facts
+from glaswerk.train import Checkpoints, Conversations, Objective, TrainPlan, TrainResult, train
+from glaswerk.train.loop import Batches
+from glaswerk.tuning.adapted import ADAPTER_RATE, attached, baked
+from glaswerk.tuning.gathered import PAIRS_FILE, as_tokens, pairs_of, split, usual
+from glaswerk.tuning.measured import finish_tuned, honest
+from glaswerk.tuning.planned import Budget, agreed, check_budget, planned
+from glaswerk.tuning.sampled import best_and_worst
+
+#: pairs in a step
+SIZE = 16
+#: passes over the pairs that help; after them the rejected answers are only pushed down further (docs/log.md)
+PASSES = 3
+#: weight of the chosen answer's own likelihood in DPO: without it a small model forgets how to say either (docs/log.md)
+LIKELIHOOD = 10.0
+#: AdamW's rate for the model's own weights
+RATE = 1e-3
+#: the share of the budget that the model's own replies may take
+REPLIES = 0.35
+
+
+def align(
+    folder: Path,
+    *,
+    method: str = "dpo",
+    stage: str = "sft",
+    data: Sequence[str] = (),
+    minutes: float = 3.0,
+    steps: int | None = None,
+    rank: int | None = None,
+    beta: float = 0.1,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Make the stage ``method`` of a run from its ``stage``; returns its report.
+
+    ``data`` names where preferences come from: ``corpus``, ``votes`` or JSONL files with ``prompt, chosen, rejected``.
+    ``steps`` counts alone where it is given: then nothing depends on a clock. ``rank`` trains LoRA adapters instead of
+    the weights. Raises :class:`GlaswerkError` for whatever the user can mend, ``KeyboardInterrupt`` after saving.
+    """
+    began = time.perf_counter()
+    if method not in METHODS:
+        raise GlaswerkError(f"there is no method {method!r}: choose {', '.join(METHODS)}")
+    check_budget(minutes, steps)
+    Preference(beta=beta)  # refuses a beta that is none
+    job = Run(folder)
+    if job.finished(method):
+        raise GlaswerkError(f"{folder} has a {method} stage already: delete {folder / method} to train it anew")
+    if not job.finished(stage):
+        raise GlaswerkError(f"{folder} has no finished {stage} stage to begin with: {hint(job, stage)}")
+    runtime.deterministic()
+    runtime.seed_everything(job.data["seed"])
+    with job.lock():
+        sources = list(data) or list(usual(job))
+        asked = {
+            "stage": stage, "data": [Path(each).name for each in sources], "steps": steps,
+            "minutes": None if steps else minutes, "rank": rank, "beta": beta,
+        }  # fmt: skip
+        agreed(job, method, asked)
+        opened = load(str(job.stage(stage)), "fp32")
+        opened.require_chat()
+        opened.model.to(runtime.device())
+        METHODS[method](Work(job, method, opened, sources, began, minutes, steps, rank, beta, progress or Progress()))
+    return stage_report(job, method, began)
+
+
+def hint(job: Run, stage: str) -> str:
+    """Which command makes a stage."""
+    made = {"base": f"glaswerk run --out {job.path}", "sft": f"glaswerk sft {job.path}"}
+    return f"`{made.get(stage, f'glaswerk align {job.path} --method {stage}')}` makes it"
+
+
+@dataclass
+class Work:
+    """One stage in the making: what was asked for, and what its methods share."""
+
+    job: Run
+    name: str
+    opened: OpenedModel
+    sources: list[str]
+    began: float
+    minutes: float
+    steps: int | None
+    rank: int | None
+    beta: float
+    show: Progress
+    known: str = ""
+
+    @property
+    def replies_seconds(self) -> float | None:
+        """How long the model may reply; None where steps are given and no clock counts."""
+        return None if self.steps else REPLIES * 60 * self.minutes
+
+    @cached_property
+    def machine(self) -> Machine:
+        """What the run's plan measured."""
+        return Machine(**self.job.data["plan"]["machine"])
+
+    def pairs(self) -> tuple[list[Answered], list[Answered]]:
+        """Pairs to learn from, and those kept back."""
+        found = pairs_of(self.job, self.opened, self.name, self.sources, self.replies_seconds, self.show)
+        return self.tokens(found)
+
+    def tokens(self, pairs: Sequence[Pair]) -> tuple[list[Answered], list[Answered]]:
+        """The same as tokens."""
+        learn, back = split(pairs)
+        return as_tokens(self.opened, learn, self.show), as_tokens(self.opened, back, self.show) if back else []
+
+    def batches(self, answered: Sequence[Answered]) -> Pairs:
+        """Pairs side by side."""
+        return Pairs(answered, SIZE, self.job.data["seed"], self.opened.tokenizer.end_id)
+
+    def draft(self, batch: int, width: int) -> TrainPlan:
+        """A plan without its number of steps: AdamW, since a model that was trained is only to be moved a little."""
+        return TrainPlan(
+            steps=1, batch=batch, time=width, muon=False, other_rate=ADAPTER_RATE if self.rank else RATE,
+            decay=0.8, dtype=self.machine.dtype, compile=False,
+        )  # fmt: skip
+
+    def train(
+        self, model: Decoder, batches: Batches, objective: Objective, draft: TrainPlan, per_pass: int
+    ) -> TrainResult:
+        """Plan and train; only adapters where a rank was asked for."""
+        self.known = attached(model, self.rank, self.job.data["seed"])
+        budget = Budget(self.began, 60 * self.minutes, self.steps, PASSES * per_pass)
+        plan = planned(self.job, self.name, model, batches, objective, draft, budget, self.show)
+        return train(
+            model, batches, objective, plan, stage=self.name, checkpoints=Checkpoints(self.job.resume(self.name)),
+            log=self.job, peak=self.machine.peak, progress=self.show,
+        )  # fmt: skip
+
+    def baked(self, model: Decoder) -> Decoder:
+        """The model with what adapters learned, if it has any."""
+        return baked(self.job.stage(self.name), model, self.rank, self.opened.origin.name, self.known)
+
+    def keep_pairs(self) -> None:
+        """The pairs stay with the stage, so that people can read what was learned from."""
+        kept = self.job.resume(self.name) / PAIRS_FILE
+        if kept.is_file():
+            self.job.stage(self.name).mkdir(parents=True, exist_ok=True)
+            kept.replace(self.job.stage(self.name) / PAIRS_FILE)
+
+
+# ---------------------------------------------------------------------------------------------- the methods
+def dpo(work: Work) -> None:
+    """Direct preference optimisation of the whole model, or of adapters."""
+    learn, back = work.pairs()
+    model = work.opened.model
+    # the reference computes as training does, or the first step would find a difference that is none
+    model.compute_dtype = torch.bfloat16 if work.machine.dtype == "bf16" else None
+    before = honest(work.job, work.opened, work.show)
+    batches, kept_back = work.batches(learn), work.batches(back) if back else None
+    work.show.start("reference", len(learn) + len(back), "pairs")
+    keep_reference(model, batches, work.show)
+    if kept_back:
+        keep_reference(model, kept_back, work.show)
+    work.show.done(f"log-probabilities of {len(learn) + len(back):,} pairs under {work.opened.origin.name}")
+    objective = Preference(beta=work.beta, likelihood=LIKELIHOOD)
+    result = work.train(model, batches, objective, work.draft(2 * batches.size, batches.time), batches.per_epoch)
+    more: dict[str, Any] = {"pairs": len(learn)}
+    model.eval()
+    if kept_back:
+        ratio_P2 = log_probs(model, kept_back) - kept_back.reference_P2
+        more["preferred"] = round(preferred(ratio_P2[:, 0], ratio_P2[:, 1]), 4)
+        more["margin"] = round(work.beta * float((ratio_P2[:, 0] - ratio_P2[:, 1]).mean()), 3)
+    work.keep_pairs()
+    finish_tuned(work.job, work.name, work.opened, work.baked(model), result, before, more, work.show)
+
+
+def reward(work: Work) -> None:
+    """A model that gives a reply a number, trained to give preferred ones more."""
+    learn, back = work.pairs()
+    model = RewardModel.of(work.opened.model)
+    batches = work.batches(learn)
+    draft = work.draft(2 * batches.size, batches.time)
+    result = work.train(model, Endings(batches), reward_loss, draft, batches.per_epoch)
+    model.eval()
+    measured = rewards_of(model, work.batches(back)) if back else rewards_of(model, batches)
+    chosen_P, rejected_P = measured
+    facts = {
+        **trained_facts(model, result),
+        "val_loss": round(float(bradley_terry_loss(chosen_P, rejected_P)), 4),
+        "pairs": len(learn),
+        "preferred": round(preferred(chosen_P, rejected_P), 4),
+    }
+    work.keep_pairs()
+    work.baked(model)
+    save_reward(work.job.stage(work.name), model, work.opened.tokenizer, card(work.job, work.name, facts))
+    record(work.job, work.name, facts)
+    where = f"of {len(back):,} pairs kept back" if back else f"of the {len(learn):,} pairs it learned from"
+    work.show.done(f"gives the preferred reply more in {facts['preferred']:.0%} {where}")
+
+
+@torch.no_grad()
+def rewards_of(model: RewardModel, pairs: Pairs) -> tuple[torch.Tensor, torch.Tensor]:
+    """The rewards of chosen and rejected answers, fp32 ``[P]`` each."""
+    rows = Endings(pairs)
+    found = []
+    for start in range(0, len(pairs.pairs), pairs.size):
+        members = range(start, min(start + pairs.size, len(pairs.pairs)))
+        ids_BT, last_B = (part.to(model.embedding.device) for part in rows.rows(members))
+        found.append(model.rewards(ids_BT, last_B).view(2, -1).cpu())
+    chosen_P, rejected_P = torch.cat(found, 1)
+    return chosen_P, rejected_P
+
+
+def reject(work: Work) -> None:
+    """Rejection sampling: the best of several replies to each question becomes the answer to learn."""
+    pairs, gain = best_and_worst(work.job, work.opened, work.name, work.sources, work.replies_seconds, work.show)
+    before = honest(work.job, work.opened, work.show)
+    learn, _ = work.tokens(pairs)
+    model, seed = work.opened.model, work.job.data["seed"]
+    width = min(model.config.context, TrainPlan(**work.job.data["plan"]["sft"]).time)
+    rows = Conversations([each.chosen for each in learn], width, SIZE // 2, seed, work.opened.tokenizer.end_id)
+    draft = work.draft(SIZE // 2, width)
+    per_pass = -(-rows.per_epoch // (SIZE // 2))
+    batches = Answers(rows, work.steps or PASSES * per_pass)
+    result = work.train(model, batches, answer_loss, draft, per_pass)
+    model.eval()
+    work.keep_pairs()
+    more = {"pairs": len(pairs), **gain}
+    finish_tuned(work.job, work.name, work.opened, work.baked(model), result, before, more, work.show)
+
+
+METHODS: dict[str, Callable[[Work], None]] = {"dpo": dpo, "reward": reward, "reject": reject}
