@@ -83,7 +83,7 @@ class Renderer:
             shown = f"{value:,.{digits}f}" if abs(value) >= 10_000 else f"{value:.{digits}f}"
             if self.language == "de":
                 return shown.translate({ord(","): point, ord("."): comma, ord("-"): "\u2212"})
-            return shown.replace(",", comma)
+            return shown.translate({ord(","): comma, ord("-"): "\u2212"})
 
         def formula_or_text(match: re.Match[str]) -> str:
             comma, point = ("{,}", "{.}") if match[0].startswith("$") else (",", ".")
@@ -195,8 +195,12 @@ def formula(text: str, display: bool = False) -> str:
     )
     # 0{,}44 is one number
     made = re.sub(r"<mn>(\d+)</mn><mrow><mo>&#x0002C;</mo></mrow><mn>(\d+)</mn>", r"<mn>\1,\2</mn>", made)
-    # infinity is a number, not an operator with room around it; ln 2 keeps its parts apart; a list breathes
+    # infinity is a number, not an operator with room around it; a sign stands close to its number; ln 2 keeps its
+    # parts apart; a list breathes
     made = made.replace("<mo>&#x0221E;</mo>", "<mi>&#x0221E;</mi>").replace("<mi>;</mi>", '<mo separator="true">;</mo>')
+    made = re.sub(
+        r"(<mo(?: [^>]*)?>(?:&#x00028;|&#x0003D;)</mo>)<mo>&#x02212;</mo>", r'\1<mo form="prefix">&#x02212;</mo>', made
+    )
     made = re.sub(r"(<mi>ln</mi>)(?=<m(?:n|i|style)\b)", r'\1<mspace width="0.17em" />', made)
     return f'<div class="formula" tabindex="0">{made}</div>\n' if display else str(made)
 

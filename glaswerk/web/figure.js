@@ -282,6 +282,9 @@ export function number(value, digits) {
   return format.format(value).replace(/^-/, "−").replace(/^−([0.,]*)$/, "$1");
 }
 
+/** How much larger than usual the page's letters are: on a very wide screen they grow. */
+export function letters() { return parseFloat(getComputedStyle(document.documentElement).fontSize) / 16; }
+
 /** @param {string} name @param {CustomElementConstructor} widget */
 export function define(name, widget) { if (!customElements.get(name)) customElements.define(name, widget); }
 

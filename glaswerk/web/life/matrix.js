@@ -4,13 +4,14 @@
 
 import { html, nothing } from "lit";
 import { css, ramp, resolved } from "../colour.js";
-import { define, number } from "../figure.js";
+import { define, letters, number } from "../figure.js";
 import { Painted } from "../painted.js";
 import { tableDigits } from "./numbers.js";
 
 const ROWS = 9; // rows shown as numbers
-const CELL = 62; // px
-const LABEL = 104; // px
+// in px where letters have their usual size
+const CELL = 62;
+const LABEL = 104;
 
 export class Matrix extends Painted {
   static slack = 1;
@@ -65,7 +66,6 @@ export class Matrix extends Painted {
     this.focusing = false;
   }
 
-
   get full() {
     if (this.most) return this.most;
     let most = 0;
@@ -75,7 +75,7 @@ export class Matrix extends Painted {
 
   /** Rows and columns that stand as numbers: around the chosen cell. */
   get section() {
-    const fit = Math.max(2, Math.floor((this.width - LABEL) / CELL));
+    const fit = Math.max(2, Math.floor((this.width / letters() - LABEL) / CELL));
     const along = (/** @type {number} */ size, /** @type {number} */ room, /** @type {number} */ at) => {
       const count = Math.min(size, room);
       const from = Math.min(Math.max(0, at - Math.floor(count / 2)), size - count);

@@ -40,7 +40,7 @@ class AttentionByHand extends Figure {
         ${this.step(3, table("scores"), html`${words.slice(0, this.state.mask ? row + 1 : words.length).map((/** @type {string} */ other, /** @type {number} */ place) => html`${word} · ${other}: ${products(found.q[row], found.k[place], "query", "key")} = ${short(found.scores[row][place])}<br>`)}`, { word })}
         ${this.step(4, table("scaled"), html`√${given.w_q.length} = ${this.n(Math.sqrt(given.w_q.length), 3)}`)}
         ${this.step(5, table("masked"))}
-        ${this.step(6, table("weights", "weight"), html`${weights.map((share, place) => (share > 0 ? html`<span class="c-weight">${words[place]} ${this.percent(share, 0)}</span> ` : ""))}`, { word })}
+        ${this.step(6, table("weights", "weight"), html`${weights.map((share, place) => (share > 0 ? html`${place ? " · " : ""}<span class="c-weight">${words[place]} ${this.percent(share, 0)}</span>` : ""))}`, { word })}
         ${this.step(7, table("h", "residual"), html`${found.v[0].map((_, column) => html`h<sub>${column + 1}</sub> = ${weights.map((share, place) => (share > 0 ? html`${place ? " + " : ""}<span class="c-weight">${this.n(share)}</span>·<span class="c-value">${short(found.v[place][column])}</span>` : ""))} = <b data-name="h-${column + 1}">${this.n(found.h[row][column])}</b><br>`)}`, { word })}
       </ol>`;
   }

@@ -59,7 +59,7 @@ class Attention extends Figure {
           <p><b>${this.t("looks", { from: labels[row], to: labels[column] })}</b></p>
           <p class="faint">${this.t("terms", { count: products.length })}</p>
           <div class="products" aria-hidden="true">${products.map((value) => html`<span class=${value < 0 ? "down" : "up"} .style=${`--size: ${Math.abs(value) / most}`}></span>`)}</div>
-          <p class="sum"><span class="faint">${this.t("first_terms")}</span> ${largest.map(({ value, place }) => html`<span class="c-query">${this.n(query[place])}</span> · <span class="c-key">${this.n(key[place])}</span> = ${this.n(value)}<br>`)}</p>
+          <p class="faint">${this.t("first_terms")}</p><p class="sum">${largest.map(({ value, place }) => html`<span class="c-query">${this.n(query[place])}</span> · <span class="c-key">${this.n(key[place])}</span> = ${this.n(value)}<br>`)}</p>
           <dl><dt>${this.t("product")}</dt><dd data-name="dot">${this.n(dot, 3)}</dd>
             <dt>${this.t("divided", { d: products.length, root: this.n(Math.sqrt(products.length)) })}</dt><dd data-name="score">${this.n(at(scores, 0, head)[row * size + column], 3)}</dd>
             <dt>${this.t("share")}</dt><dd class="c-weight" data-name="weight">${this.n(share, 4)}</dd></dl>

@@ -44,7 +44,7 @@ class Neuron extends Figure {
       <div class="reading"><p><b>${this.t("here", { neuron, count: model.mlp_width, token: tokens[place].text })}</b></p>
         <p class="faint">${this.t("terms", { count: terms.length })}</p>
         <div class="products dense" aria-hidden="true">${terms.map((/** @type {number} */ value) => html`<span class=${value < 0 ? "down" : "up"} .style=${`--size: ${Math.abs(value) / most}`}></span>`)}</div>
-        <p class="sum"><span class="faint">${this.t("first_terms")}</span> ${first.map(({ value, number }) => html`<span class="c-mlp">${this.n(weights[number])}</span> · <span class="c-residual">${this.n(read[number])}</span> = ${this.n(value)}<br>`)}</p>
+        <p class="faint">${this.t("first_terms")}</p><p class="sum">${first.map(({ value, number }) => html`<span class="c-mlp">${this.n(weights[number])}</span> · <span class="c-residual">${this.n(read[number])}</span> = ${this.n(value)}<br>`)}</p>
         <dl><dt>${this.t("sum")}</dt><dd data-name="sum">${this.n(sum, 3)}</dd><dt>${this.t("traced")}</dt><dd data-name="pre">${this.n(pre, 3)}</dd>
           <dt>${this.t(gated ? "silu" : "gelu")}</dt><dd>${this.n(gated ? pre / (1 + Math.exp(-pre)) : post[neuron], 3)}</dd>
           ${gated ? html`<dt>${this.t("up")}</dt><dd>${this.n(up, 3)}</dd>` : nothing}<dt>${this.t("post")}</dt><dd class="c-mlp" data-name="post">${this.n(post[neuron], 3)}</dd></dl>

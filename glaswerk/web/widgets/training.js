@@ -50,7 +50,7 @@ class Training extends Figure {
     const sample = samples[samples.length - 1];
     return html`<dl class="facts"><div><dd>${last.stage}</dd><dt>${this.t("stage")}</dt></div><div><dd>${this.n(last.step, 0)}</dd><dt>${this.t("step")}</dt></div>
         <div><dd class="c-loss">${this.n(last.loss, 3)}</dd><dt>${this.t("loss")}</dt></div>
-        <div><dd>${this.n(last.tokens_per_second, 0)}</dd><dt>${this.t("speed")}</dt></div><div><dd>${this.n(last.rate, 4)}</dd><dt>${this.t("rate")}</dt></div></dl>
+        <div><dd>${this.n(last.tokens_per_second, 0)}</dd><dt>${this.t("speed")}</dt></div><div><dd>${this.percent(last.rate ?? 0, 0)}</dd><dt>${this.t("rate")}</dt></div></dl>
       ${this.curve(steps, stages)}
       ${this.finished()}
       ${samples.length > 1 ? html`<details><summary>${this.t("samples", { count: samples.length })}</summary>${samples.map((/** @type {RunEvent} */ each) => html`<p class="faint">${each.stage}, ${this.t("step")} ${this.n(each.step, 0)}</p><p class="sum">${each.text}</p>`)}</details>` : nothing}

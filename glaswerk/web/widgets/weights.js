@@ -3,7 +3,7 @@
 
 import { scaleLinear } from "d3-scale";
 import { ask, askOnce, unpack } from "../data.js";
-import { Figure, define, html, nothing, svg } from "../figure.js";
+import { Figure, define, html, letters, nothing, svg } from "../figure.js";
 import "../heat.js";
 import texts from "../texts/weights.js";
 
@@ -63,7 +63,7 @@ class Weights extends Figure {
     const parts = new Map();
     for (const piece of this.data.pieces) parts.set(piece.part, [...(parts.get(piece.part) ?? []), piece]);
     const shown = [...parts.values()].filter((own) => sum(own) / total > 0.002);
-    const rem = parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
+    const rem = letters();
     const W = this.width, H = Math.max(440 * rem, 0.37 * W);
     const room = W - GAP * (shown.length - 1);
     const whole = shown.reduce((all, own) => all + sum(own), 0);
