@@ -1,0 +1,245 @@
+"""What chapter 8 computes: one prompt through the stages of the open model's run, a conversation as tokens and which of
+them are learned, what each stage cost, and the numbers of the prose.
+
+Beside this file: ``talk.py`` writes questions and answers as tokens (``talks.toml`` has them), ``ratings.py`` trains a
+reward model on ratings, ``steps.py`` takes steps of DPO. Nothing here changes the open model.
+
+Shapes: L layers, H heads, R places of the answer, T time, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from glaswerk import generate
+from glaswerk.course.demo import demo, load_module, packed
+
+if TYPE_CHECKING:
+    from glaswerk.opened import OpenedModel
+    from glaswerk.run import Run
+
+
+def beside(name: str) -> ModuleType:
+    """A file of this folder as a module: the folder's name begins with a number, so ``import`` cannot."""
+    return load_module(Path(__file__).with_name(f"{name}.py"), f"glaswerk_chapter_assistant_{name}")
+
+
+talk = beside("talk")
+ratings, steps_module = beside("ratings"), beside("steps")
+pair, learned, judged, steps = ratings.pair, ratings.learned, ratings.judged, steps_module.steps
+
+#: the stages that this chapter is about, the earliest first, and how many tokens each writes
+STAGES, WRITTEN = ("base", "sft", "dpo"), 24
+#: questions to choose from
+OFFERED = 6
+#: the longest question that a reader types
+LONGEST = 300
+
+
+# ---------------------------------------------------------------------------------------------- stages
+@lru_cache(maxsize=len(STAGES))
+def opened(folder: Path, _when: int) -> OpenedModel:
+    """A stage of a run, opened; anew where its weights changed."""
+    from glaswerk.opened import load
+
+    return load(folder)
+
+
+def run_of(model: OpenedModel) -> Run | None:
+    """The run that the open model belongs to."""
+    from glaswerk.run import Run
+
+    return None if model.origin.run is None else Run(model.origin.run)
+
+
+def stages_of(model: OpenedModel) -> dict[str, OpenedModel]:
+    """The finished stages of the open model's run, the earliest first, the open one among them; a model without a run
+    is its own only stage."""
+    run = run_of(model)
+    if run is None:
+        return {model.origin.name: model}
+    names = [name for name in STAGES if run.finished(name)]
+    if model.origin.stage not in names:
+        names.append(str(model.origin.stage))
+    found = {}
+    for name in names:
+        weights = run.stage(name) / "model.safetensors"
+        found[name] = model if name == model.origin.stage else opened(run.stage(name), weights.stat().st_mtime_ns)
+    return found
+
+
+def questions_of(model: OpenedModel, language: str) -> list[str]:
+    """What a reader can ask: about texts that the run read, in words that no training used, then general questions."""
+    from glaswerk.corpora import documents
+    from glaswerk.evaluate.phrasings import HELD_OUT
+
+    general: list[str] = talk.talks(language)["questions"]
+    run = run_of(model)
+    titles = []
+    for document in documents(run.corpus, "train") if run is not None and run.corpus.is_dir() else ():
+        if document.title and document.title.isalpha() and len(document.title) <= 12:
+            titles.append(document.title)
+        if len(titles) == OFFERED // 2:
+            break
+    own = [HELD_OUT[language][0].format(x=title) for title in titles]
+    return [*own, *general][:OFFERED]
+
+
+@demo(language={"en", "de"}, number=(0, OFFERED - 1), prompt=LONGEST, form={"chat", "text"})
+def stages(
+    model: OpenedModel, language: str = "en", number: int = 0, prompt: str = "", form: str = "chat"
+) -> dict[str, Any]:
+    """One prompt through all stages of the open model's run: what each writes, likeliest token by token; and along the
+    answer of the last stage, at each place, every stage's favourite, how probable each stage finds each favourite, and
+    where each head looks from there. ``form``: as a conversation, or as plain text that goes on."""
+    there = stages_of(model)
+    offered = questions_of(model, language)
+    question = prompt.strip() or offered[number]
+    ids = talk.asked(model, question, language, form == "chat")
+    most = model.model.config.context - WRITTEN
+    ids = ids[-most:]
+    written = {name: greedy(each, ids) for name, each in there.items()}
+    path = [*written.values()][-1]
+    told = [alone(each, ids, path) for each in there.values()]
+    favourites = torch.stack([probabilities_RV.argmax(-1) for probabilities_RV, _ in told], 1)
+    run = run_of(model)
+    return {
+        "model": model.origin.name, "question": question, "questions": offered, "number": number, "form": form,
+        "chat": model.has_chat, "run": None if run is None else run.name,
+        "missing": [name for name in STAGES if name not in there] if run is not None else [*STAGES],
+        "prompt_tokens": talk.chips(model, ids), "path": talk.chips(model, path),
+        "stages": [
+            {"name": name, "text": each.tokenizer.decode(written[name]), "tokens": talk.chips(each, written[name])}
+            for name, each in there.items()
+        ],
+        "places": [
+            {
+                "favourites": talk.chips(model, row.tolist()),
+                # [stage][favourite of stage]
+                "table": [probabilities_RV[place, row].tolist() for probabilities_RV, _ in told],
+                "taken": [float(probabilities_RV[place, path[place]]) for probabilities_RV, _ in told],
+            }
+            for place, row in enumerate(favourites)
+        ],
+        "first": next((place for place, row in enumerate(favourites) if len(set(row.tolist())) > 1), None),
+        # [stage, L, H, R, T], 255 stands for 1
+        "looks": packed(np.stack([(looks * 255).round().byte().numpy() for _, looks in told])),
+    }  # fmt: skip
+
+
+def greedy(model: OpenedModel, ids: list[int]) -> list[int]:
+    """What a model writes after ``ids``, with the token that ends it where it came to an end."""
+    found = generate.batch(model.model, model.tokenizer, [ids], **model.how({"max_tokens": WRITTEN}))[0]
+    if found.finish_reason == "length":
+        return list(found.ids)
+    with torch.no_grad():
+        return [*found.ids, int(model.model(torch.tensor([[*ids, *found.ids]]))[0, -1].argmax())]
+
+
+def alone(model: OpenedModel, ids: list[int], path: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """At each place of an answer: the probabilities of the next token ``[R, V]``, and each head's weights from there
+    ``[L, H, R, T]``."""
+    trace = model.trace([*ids, *path[:-1]])
+    begin = len(ids) - 1
+    weights = [trace[f"blocks.{layer}.attention.weights"][0, :, begin:] for layer in range(trace.config.layers)]
+    known = model.tokenizer.vocabulary_size
+    return trace["probabilities"][0, begin:, :known], torch.stack(weights)
+
+
+# ---------------------------------------------------------------------------------------------- conversations as tokens
+@demo(language={"en", "de"}, talk={"question", "turns", "typed"})
+def marks(model: OpenedModel, language: str = "en", talk: str = "question") -> dict[str, Any]:
+    """One conversation as tokens in three ways: in the open model's own chat format, in ChatML, and as plain text with
+    labels. Each token with its id, whether it is a special one, whether it is learned, and whose turn it belongs to.
+    None where the tokenizer cannot write it."""
+    from glaswerk.align.chats import render
+    from glaswerk.evaluate.choice import WORDS
+    from glaswerk.tokenizer.chat import render_chat
+
+    messages = [{"role": role, "content": text} for role, text in talks(language)["conversations"][talk]]
+    tokenizer = model.tokenizer
+    special = set(tokenizer.special.values())
+    formats: dict[str, tuple[list[int], list[int]] | None] = {"own": None, "chatml": None}
+    if model.has_chat:
+        formats["own"] = render(model.speech, messages)
+    if {"<|im_start|>", "<|im_end|>"} <= tokenizer.special.keys():
+        formats["chatml"] = render_chat(tokenizer, messages)
+    ask, answer, _ = WORDS[language]
+    ids: list[int] = []
+    mask: list[int] = []
+    for message in messages:
+        spoken = message["role"] == "assistant"
+        label = {"assistant": f"{answer} ", "user": f"{ask} "}.get(message["role"], "")
+        for text, learn in ((label, False), (message["content"], spoken), ("\n", spoken)):
+            part = tokenizer.encode(text) if text else []
+            ids += part
+            mask += [int(learn)] * len(part)
+    formats["text"] = (ids, mask)
+    return {
+        "model": model.origin.name, "talk": talk, "messages": messages, "marks": len(special),
+        "template": model.speech.template is not None, "same": formats["own"] == formats["chatml"],
+        "formats": {
+            name: None if found is None else {
+                "tokens": [{**token, "special": token["id"] in special, "learned": bool(learn)}
+                           for token, learn in zip(chips(model, found[0]), found[1], strict=True)],
+                "learned": sum(found[1]), "text": tokenizer.decode(found[0]),
+            }
+            for name, found in formats.items()
+        },
+    }  # fmt: skip
+
+
+talks, chips = talk.talks, talk.chips
+
+
+# ---------------------------------------------------------------------------------------------- what it cost
+@demo()
+def costs(model: OpenedModel) -> dict[str, Any]:
+    """What each stage of the open model's run is worth on held-out texts of its corpus, in bits per byte, as the run
+    wrote it down; an empty list where there is no run."""
+    run = run_of(model)
+    found = []
+    for name in STAGES if run is not None else ():
+        facts = run.data["stages"].get(name) if run is not None else None
+        if facts and "val_bits_per_byte" in facts:
+            found.append({"name": name, "bits": facts["val_bits_per_byte"], "steps": facts.get("steps")})
+    missing = [name for name in STAGES if name not in [each["name"] for each in found]]
+    return {
+        "model": model.origin.name, "run": None if run is None else run.name, "missing": missing, "stages": found,
+    }  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------------------- numbers
+@demo()
+def numbers() -> dict[str, float]:
+    """The numbers that stand in the prose and the quiz."""
+    from glaswerk.align.losses import bradley_terry_loss, dpo_loss
+
+    # log-probabilities of a preferred and another answer, under the policy and under the reference
+    policy, reference, beta = (-12.0, -20.0), (-14.0, -17.0), 0.1
+    ratios = [p - r for p, r in zip(policy, reference, strict=True)]
+    margin = beta * (ratios[0] - ratios[1])
+    low, high = 0.5, 1.5
+
+    def loss(chosen: float, rejected: float, beta: float = beta) -> float:
+        return float(dpo_loss(torch.tensor([chosen]), torch.tensor([rejected]), beta))
+
+    return {
+        "policy_chosen": policy[0], "policy_rejected": policy[1], "reference_chosen": reference[0],
+        "reference_rejected": reference[1], "ratio_chosen": ratios[0], "ratio_rejected": ratios[1], "beta": beta,
+        "margin": margin, "sigma": 1 / (1 + math.exp(-margin)), "loss": loss(ratios[0], ratios[1]),
+        "start": loss(0.0, 0.0),
+        "margin_large": 10 * margin, "loss_large": loss(ratios[0], ratios[1], 10 * beta),
+        "reward_high": high, "reward_low": low, "bt": 1 / (1 + math.exp(low - high)),
+        "bt_loss": float(bradley_terry_loss(torch.tensor([high]), torch.tensor([low]))),
+        "bt_wrong": float(bradley_terry_loss(torch.tensor([low]), torch.tensor([high]))),
+        "rated": ratings.COUNT, "kept": ratings.COUNT - 1, "dpo_steps": steps_module.STEPS,
+        "fewest": ratings.FEWEST,
+    }  # fmt: skip
