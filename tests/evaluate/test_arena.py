@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from glaswerk.align.pairs import load_pairs
 from glaswerk.errors import GlaswerkError
 from glaswerk.evaluate import arena
 from glaswerk.evaluate.arena import Pair, Vote, bradley_terry, draw, elo, read, standings, vote
@@ -40,6 +41,12 @@ def test_votes_are_preferences(tmp_path: Path) -> None:
     assert (rows[1]["chosen"], rows[1]["chosen_model"], rows[1]["first"]) == ("A river.", "town/base", "rejected")
     assert rows[0]["who"] == "ada" and rows[0]["when"] > 1.7e9
     assert [found.chosen for found in read(file)] == ["A head covering.", "A river."]
+    # and alignment learns from the file as it stands
+    asked = [{"role": "user", "content": "What is a hat?"}]
+    assert [(pair.messages, pair.chosen, pair.rejected) for pair in load_pairs(file)] == [
+        (asked, "A head covering.", "A river."),
+        (asked, "A river.", "A head covering."),
+    ]
 
 
 def test_what_is_no_vote_is_refused(tmp_path: Path) -> None:
