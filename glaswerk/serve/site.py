@@ -23,8 +23,12 @@ from glaswerk.serve.holder import Holder
 #: by this file an export is known again, and may be replaced
 MARK = "site.json"
 PARTS = ("en", "de", "web", "data", "model")
-#: answers to what controls ask are written up to so many bytes; what pages ask first always is
+#: answers to what controls ask are written up to so many bytes, or until the whole site has MOST_SITE; what pages ask
+#: first always is
 MOST_ANSWERS = 12_000_000
+MOST_SITE = 25_000_000
+#: of that, what the index and the last answer may take
+SPARE = 300_000
 #: what the model in the browser answers itself
 IN_BROWSER = ("tokens", "trace", "next", "step", "row", "stack")
 
@@ -61,9 +65,9 @@ def write_site(model: str | Path, folder: Path | str, progress: Progress | None 
     put(folder / ".nojekyll", "")  # GitHub Pages would drop what begins with _
     if not why_not:
         site_model.write_model(opened, folder / "model")
-    answers, left_out = write_answers(holder, folder / "data", browser=not why_not, progress=progress)
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    made = Site(folder, len(pages.paths()), answers, left_out, size, why_not)
+    room = min(MOST_ANSWERS, MOST_SITE - SPARE - size(folder))
+    answers, left_out = write_answers(holder, folder / "data", room, browser=not why_not, progress=progress)
+    made = Site(folder, len(pages.paths()), answers, left_out, size(folder), why_not)
     write_json(folder / MARK, {"glaswerk": __version__, "model": holder.name, "pages": made.pages, "answers": answers})
     return made
 
@@ -79,6 +83,12 @@ def claim(folder: Path) -> None:
         raise GlaswerkError(f"{folder} is not empty and no earlier export: choose another folder, or empty it")
     elif any((folder / part).exists() for part in PARTS):
         raise GlaswerkError(f"{folder} holds an export that was not finished: remove it, or choose another folder")
+
+
+def size(folder: Path) -> int:
+    """The bytes of the site in ``folder``."""
+    files = [folder / "index.html", *(path for part in PARTS for path in (folder / part).rglob("*"))]
+    return sum(path.stat().st_size for path in files if path.is_file())
 
 
 def put(path: Path, text: str) -> None:
@@ -98,8 +108,8 @@ def open_holder(opened: OpenedModel) -> Holder:
     return holder
 
 
-def write_answers(holder: Holder, folder: Path, *, browser: bool, progress: Progress) -> tuple[int, int]:
-    """The answers as files, and an index of them; how many there are and how many did not fit."""
+def write_answers(holder: Holder, folder: Path, room: int, *, browser: bool, progress: Progress) -> tuple[int, int]:
+    """The answers as files, and an index of them; how many there are and how many did not fit into ``room`` bytes."""
     opened = holder.model()
     config = opened.model.config
     names = [step.name for step in opened.trace([opened.tokenizer.end_id] * 2)]
@@ -117,7 +127,7 @@ def write_answers(holder: Holder, folder: Path, *, browser: bool, progress: Prog
         progress.advance(1)
         if kind == "models" or "model" in arguments or "with" in arguments or (browser and kind in IN_BROWSER):
             continue
-        if total > MOST_ANSWERS and not always:
+        if total > room and not always:
             left_out += 1
             continue
         try:

@@ -81,10 +81,12 @@ class Training extends Figure {
     const losses = steps.map((event) => event.loss ?? 0);
     const x = scaleLinear([0, offset], [LEFT, W - 8]);
     const y = scaleLinear([Math.min(...losses), Math.max(...losses)], [H - BOTTOM, 10]).nice(5);
+    const newest = (/** @type {{x: number, y: number}[]} */ own) => svg`<circle class="here" r="4" cx=${x(own[own.length - 1].x)} cy=${y(own[own.length - 1].y)}></circle>`;
     const draw = line((/** @type {{x: number, y: number}} */ point) => x(point.x), (point) => y(point.y));
     return html`<svg class="plot" viewBox="0 0 ${W} ${H}" role="img" aria-label=${this.t("look")}>
       ${y.ticks(5).map((tick) => svg`<line class="grid" x1=${LEFT} x2=${W - 8} y1=${y(tick)} y2=${y(tick)}></line><text x=${LEFT - 8} y=${y(tick)} text-anchor="end" dominant-baseline="central">${number(tick, 1)}</text>`)}
-      ${parts.map(({ stage, own, start }) => svg`<path class="curve" d=${draw(own) ?? ""}></path><line class="grid" x1=${x(start)} x2=${x(start)} y1="10" y2=${H - BOTTOM}></line><text x=${x(start) + 5} y=${H - 8}>${stage}</text>`)}</svg>`;
+      ${parts.map(({ stage, own, start }) => svg`<path class="curve" d=${draw(own) ?? ""}></path><line class="grid" x1=${x(start)} x2=${x(start)} y1="10" y2=${H - BOTTOM}></line><text x=${x(start) + 5} y=${H - 8}>${stage}</text>`)}
+      ${newest(parts[parts.length - 1].own)}</svg>`;
   }
 
   provenance() { return this.data?.run ? html`${this.data.run}` : nothing; }
