@@ -1,0 +1,33 @@
+/** @type {import("../figure.js").Texts} */
+export default {
+  en: {
+    title: "A false sentence may cost less than a true one",
+    look: "Below each token stands its loss on the open model, as if the sentence began a new text: the darker, the more surprising. The sum is −ln of the sentence's probability. Choose a pair or type your own, and change as few words as you can between the two.",
+    offered: "pairs",
+    own: "your own",
+    true: "a true sentence",
+    false: "a false one",
+    true_said: "true: sum of the losses",
+    false_said: "false: sum of the losses",
+    mean: "mean",
+    fooled: "The false sentence has the lower loss: the model finds it {times} times as likely as the true one.",
+    fine: "The true sentence has the lower loss here: it is {times} times as likely. Try another pair.",
+    equal: "Both are equally likely here.",
+    million: "more than a million",
+  },
+  de: {
+    title: "Ein falscher Satz kann weniger kosten als ein wahrer",
+    look: "Unter jedem Token steht sein Verlust beim offenen Modell, als begänne mit dem Satz ein neuer Text: je dunkler, desto überraschender. Die Summe ist −ln der Wahrscheinlichkeit des Satzes. Wähle ein Paar oder gib ein eigenes ein, und ändere zwischen beiden so wenige Wörter wie möglich.",
+    offered: "Paare",
+    own: "eigenes",
+    true: "ein wahrer Satz",
+    false: "ein falscher",
+    true_said: "wahr: Summe der Verluste",
+    false_said: "falsch: Summe der Verluste",
+    mean: "Mittel",
+    fooled: "Der falsche Satz hat den kleineren Verlust: Das Modell findet ihn {times}-mal so wahrscheinlich wie den wahren.",
+    fine: "Hier hat der wahre Satz den kleineren Verlust: Er ist {times}-mal so wahrscheinlich. Probier ein anderes Paar.",
+    equal: "Beide sind hier gleich wahrscheinlich.",
+    million: "mehr als eine Million",
+  },
+};
