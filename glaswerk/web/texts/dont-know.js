@@ -28,7 +28,8 @@ export default {
     wrong_short: "wrong",
     interval: "do not know: 95 % interval {low}–{high}",
     no_stage: "This run has no stage that was taught to say “I do not know”. It is made by",
-    no_run: "The open model belongs to no run, so there are no stages to compare. “glaswerk run wikipedia-en” makes a run, and “glaswerk align wikipedia-en --method dpo” the stage that was taught to say “I do not know”.",
+    no_run: "The open model belongs to no run, so there are no stages to compare. A run is made by",
+    then: "Its stage that was taught to say “I do not know” is made by",
   },
   de: {
     title: "Mit und ohne „Das weiß ich nicht“",
@@ -58,6 +59,7 @@ export default {
     wrong_short: "falsch",
     interval: "weiß nicht: 95-%-Intervall {low}–{high}",
     no_stage: "Dieser Lauf hat keine Stufe, die gelernt hat, „Das weiß ich nicht“ zu sagen. Sie entsteht mit",
-    no_run: "Das offene Modell gehört zu keinem Lauf, also gibt es keine Stufen zu vergleichen. „glaswerk run wikipedia-en“ macht einen Lauf und „glaswerk align wikipedia-en --method dpo“ die Stufe, die gelernt hat, „Das weiß ich nicht“ zu sagen.",
+    no_run: "Das offene Modell gehört zu keinem Lauf, also gibt es keine Stufen zu vergleichen. Ein Lauf entsteht mit",
+    then: "Seine Stufe, die gelernt hat, „Das weiß ich nicht“ zu sagen, entsteht mit",
   },
 };

@@ -29,7 +29,7 @@ class Fooled extends Pieces {
     const apart = rows.map((row) => row.totals[1] - row.totals[0]), order = apart.map((_, place) => place).sort((a, b) => apart[a] - apart[b]);
     const most = Math.max(1, ...apart.map(Math.abs)), wide = 460, high = 250, middle = 118, step = (wide - 46) / rows.length;
     return html`<svg class="plot" viewBox="0 0 ${wide} ${high}" role="img" aria-label=${this.t("chart")}>
-      <text x="0" y="10">${this.t("axis")}</text><text x="38" y=${middle - 82} text-anchor="end">${this.n(most, 0)}</text><text x="38" y=${middle + 4} text-anchor="end">0</text><text x="38" y=${middle + 90} text-anchor="end">${this.n(-most, 0)}</text>
+      <text x="0" y="10">${this.t("axis")}</text><text x="38" y=${middle - 82} text-anchor="end">${this.n(most, 1)}</text><text x="38" y=${middle + 4} text-anchor="end">0</text><text x="38" y=${middle + 90} text-anchor="end">${this.n(-most, 1)}</text>
       <line class="grid" x1="42" x2=${wide} y1=${middle} y2=${middle}></line>
       ${order.map((pair, place) => svg`<rect class=${`bar ${apart[pair] < 0 ? "bad" : "good"} ${pair === at ? "chosen" : ""}`} x=${44 + place * step} width=${Math.max(1.5, step - 1.5)} y=${middle - Math.max(0, (apart[pair] / most) * 86)} height=${Math.max(1, (Math.abs(apart[pair]) / most) * 86)}></rect>`)}
       <text x=${wide} y=${high - 4} text-anchor="end">${this.t("below")}</text></svg>`;

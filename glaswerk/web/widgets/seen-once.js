@@ -26,7 +26,7 @@ class SeenOnce extends Figure {
         ${this.segments("steep", [0, 1].map((value) => ({ value, label: this.t(value ? "uneven" : "even") })), this.t("steep"))}</div>
       <dl class="facts"><div><dd class="c-logit" data-name="once">${this.percent(row.once)}</dd><dt>${this.t("once_said", { once: this.n(once, 0) })}</dt></div>
         <div><dd class="c-loss" data-name="never">${this.percent(row.never)}</dd><dt>${this.t("never_said", { never: this.n(never, 0), facts: this.n(facts, 0) })}</dt></div>
-        <div><dd data-name="more">${this.n(more, 0)}</dd><dt>${this.t("more_said")}</dt></div></dl>
+        <div><dd class="c-value" data-name="more">${this.n(more, 0)}</dd><dt>${this.t("more_said")}</dt></div></dl>
       <div class="stack tellings" role="img" aria-label=${this.t("stack", { never: this.n(never, 0), once: this.n(once, 0), more: this.n(more, 0) })}><span class="wrong" .style=${`--size: ${never / facts}`}></span><span class="once" .style=${`--size: ${once / facts}`}></span><span class="right" .style=${`--size: ${more / facts}`}></span></div>
       ${chart({
         label: this.t("chart"), x: [rows[0].read, rows[rows.length - 1].read], y: [0, 100], logX: true, xLabel: this.t("read_axis"), yLabel: this.t("percent"), at: row.read, width: 900, height: 250, right: 110,
