@@ -41,11 +41,17 @@ class Parting extends Figure {
   }
 
   strip() {
-    const { path, places, stages, first } = this.data;
-    const at = this.state.place >= 0 && this.state.place < places.length ? this.state.place : first ?? 0;
+    const { path, places, stages } = this.data;
+    // where each stage parts from the one before it
+    const partings = stages.slice(1).map((/** @type {any} */ stage, /** @type {number} */ before) => ({
+      first: stages[before].name, second: stage.name,
+      at: places.findIndex((/** @type {any} */ place) => place.favourites[before].id !== place.favourites[before + 1].id),
+    }));
+    const shown = partings.findLast((/** @type {any} */ one) => one.at >= 0)?.at ?? 0;
+    const at = this.state.place >= 0 && this.state.place < places.length ? this.state.place : shown;
     const last = stages[stages.length - 1].name;
     const apart = (/** @type {any} */ place) => new Set(place.favourites.map((/** @type {any} */ one) => one.id)).size > 1;
-    const told = stages.length < 2 ? this.t("one_stage") : first === null ? this.t("never_part") : this.t("first_part", { number: first + 1 });
+    const told = stages.length < 2 ? this.t("one_stage") : partings.map((/** @type {any} */ one) => this.t(one.at < 0 ? "never_part" : "first_part", { ...one, number: one.at + 1 })).join(" ");
     return html`<p class="matrix-title">${this.t("path", { stage: last })}</p>
       <ul class="look-strip" aria-label=${this.t("choose")}>${path.map((/** @type {any} */ token, /** @type {number} */ place) => html`<li><button type="button" class="chip ${apart(places[place]) ? "parted" : ""} ${place === at ? "on" : ""}" aria-pressed=${String(place === at)}
         .style=${"--share: 0"} @click=${() => this.set({ place })}><bdi>${token.text}</bdi><small>${apart(places[place]) ? "≠" : "="}</small></button></li>`)}</ul>
@@ -61,7 +67,7 @@ class Parting extends Figure {
     const columns = [];
     place.favourites.forEach((/** @type {any} */ token, /** @type {number} */ at) => { if (!columns.some((each) => each.id === token.id)) columns.push({ ...token, at }); });
     const other = !columns.some((each) => each.id === taken.id);
-    return html`<div class="scroll" tabindex="0"><table class="crossed parting-table"><caption>${this.t("table")}</caption><thead><tr><td></td>${columns.map((token) => html`<th scope="col"><bdi class="chip">${token.text}</bdi></th>`)}${other ? html`<th scope="col"><bdi class="chip other">${taken.text}</bdi></th>` : nothing}</tr></thead>
+    return html`<p class="faint">${this.t("table")}</p><div class="scroll" tabindex="0"><table class="crossed parting-table" aria-label=${this.t("table")}><thead><tr><td></td>${columns.map((token) => html`<th scope="col"><bdi class="chip">${token.text}</bdi></th>`)}${other ? html`<th scope="col"><bdi class="chip other">${taken.text}</bdi></th>` : nothing}</tr></thead>
       <tbody>${stages.map((/** @type {any} */ stage, /** @type {number} */ row) => html`<tr><th scope="row">${stage.name}</th>${columns.map((token) => html`<td class=${place.favourites[row].id === token.id ? "c-logit" : ""} data-name="p-${row}-${token.at}">${place.favourites[row].id === token.id ? html`<b>${this.share(place.table[row][token.at])}</b>` : this.share(place.table[row][token.at])}</td>`)}${other ? html`<td>${this.share(place.taken[row])}</td>` : nothing}</tr>`)}</tbody></table></div>`;
   }
 

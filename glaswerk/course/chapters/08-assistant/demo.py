@@ -10,6 +10,7 @@ Shapes: L layers, H heads, R places of the answer, T time, V vocabulary.
 from __future__ import annotations
 
 import math
+import re
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -38,7 +39,9 @@ pair, learned, judged, steps = ratings.pair, ratings.learned, ratings.judged, st
 #: the stages that this chapter is about, the earliest first, and how many tokens each writes
 STAGES, WRITTEN = ("base", "sft", "dpo"), 24
 #: questions to choose from
-OFFERED = 6
+OFFERED, OWN = 6, 3
+#: titles that are asked about are one short word
+PLAIN = re.compile(r"[^\W\d_]{4,12}")
 #: the longest question that a reader types
 LONGEST = 300
 
@@ -76,19 +79,19 @@ def stages_of(model: OpenedModel) -> dict[str, OpenedModel]:
 
 
 def questions_of(model: OpenedModel, language: str) -> list[str]:
-    """What a reader can ask: about texts that the run read, in words that no training used, then general questions."""
+    """What a reader can ask: about texts that the run read, spread over its corpus, in their language and in words that
+    no training used; then general questions."""
     from glaswerk.corpora import documents
+    from glaswerk.corpora.sentences import language as language_of
     from glaswerk.evaluate.phrasings import HELD_OUT
 
-    general: list[str] = talk.talks(language)["questions"]
+    general: list[str] = talk.talks(talk.tongue(model, language))["questions"]
     run = run_of(model)
-    titles = []
-    for document in documents(run.corpus, "train") if run is not None and run.corpus.is_dir() else ():
-        if document.title and document.title.isalpha() and len(document.title) <= 12:
-            titles.append(document.title)
-        if len(titles) == OFFERED // 2:
-            break
-    own = [HELD_OUT[language][0].format(x=title) for title in titles]
+    if run is None or not run.corpus.is_dir():
+        return general[:OFFERED]
+    titled = [document for document in documents(run.corpus, "train") if PLAIN.fullmatch(document.title or "")]
+    step = max(1, len(titled) // OWN)
+    own = [HELD_OUT[language_of(each.text)][0].format(x=each.title) for each in titled[step // 2 :: step][:OWN]]
     return [*own, *general][:OFFERED]
 
 
@@ -98,7 +101,7 @@ def stages(
 ) -> dict[str, Any]:
     """One prompt through all stages of the open model's run: what each writes, likeliest token by token; and along the
     answer of the last stage, at each place, every stage's favourite, how probable each stage finds each favourite, and
-    where each head looks from there. ``form``: as a conversation, or as plain text that goes on."""
+    where each head looks from there. ``form``: as a conversation, or as plain text with labels."""
     there = stages_of(model)
     offered = questions_of(model, language)
     question = prompt.strip() or offered[number]

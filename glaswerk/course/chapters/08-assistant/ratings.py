@@ -95,6 +95,7 @@ def last_states(model: OpenedModel, rows: Sequence[Sequence[int]]) -> Tensor:
 @demo(language={*talk.LANGUAGES}, number=(0, COUNT - 1))
 def pair(model: OpenedModel, language: str = "en", number: int = 0) -> dict[str, Any]:
     """Question ``number`` and two replies of the open model, both drawn at the same temperature."""
+    language = talk.tongue(model, language)
     found = replies_of(model, language)
     return {
         "model": model.origin.name, "question": talk.talks(language)["questions"][number], "number": number,
@@ -184,6 +185,7 @@ def learned(
     """A reward model from ratings: its loss, how often it agrees with pairs that it learned from and with pairs kept
     back (each pair once, by a model that learned from the others), the reward of every reply, and what goes with a high
     reward: length, variety, words."""
+    language = talk.tongue(model, language)
     found = replies_of(model, language)
     pairs = rated(found, ratings, rater)
     score_C, losses = learn(found.states_RC, pairs)
@@ -213,6 +215,7 @@ def judged(
 ) -> dict[str, Any]:  # fmt: skip
     """The reward of a reply that the reader wrote to question ``number``, and how many of the model's replies get
     less."""
+    language = talk.tongue(model, language)
     found = replies_of(model, language)
     score_C, _ = learn(found.states_RC, rated(found, ratings, rater))
     ids, mask = talk.ended(model, talk.talks(language)["questions"][number], reply.strip() or "…", language)

@@ -127,6 +127,7 @@ def steps(model: OpenedModel, language: str = "en", pair: str = "unknown", part:
     """DPO on one pair up to the end of ``part``: before the first step and after each, the log-probability of every
     token of the preferred and of the other answer under the policy. Before the first step the policy is the reference.
     With the last part, what the model says before and after."""
+    language = talk.tongue(model, language)
     kept = _last.setdefault(model.model, {})
     key = (language, pair)
     if key not in kept:

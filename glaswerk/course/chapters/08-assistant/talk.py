@@ -7,6 +7,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Sequence
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from glaswerk.opened import OpenedModel
 
 LANGUAGES = ("en", "de")
+#: documents that say which language a run has read
+LOOKED_AT = 50
 
 
 @cache
@@ -27,12 +30,26 @@ def talks(language: str) -> dict[str, Any]:
     return found
 
 
+def tongue(model: OpenedModel, language: str) -> str:
+    """The language to ask in: that of the texts which the model's run has read, for a small model understands no other;
+    without a run, the page's."""
+    from glaswerk.corpora import documents
+    from glaswerk.corpora.sentences import language as language_of
+    from glaswerk.run import Run
+
+    run = None if model.origin.run is None else Run(model.origin.run)
+    if run is None or not run.corpus.is_dir():
+        return language
+    found = [language_of(document.text) for document in islice(documents(run.corpus, "train"), LOOKED_AT)]
+    return "de" if 2 * found.count("de") > len(found) else "en"
+
+
 def asked(model: OpenedModel, question: str, language: str, chat: bool = True) -> list[int]:
-    """A question as ids, up to where the answer begins."""
+    """A question as ids, up to where the answer begins; not as ``chat``: as text with labels."""
     if chat and model.has_chat:
         return model.chat_ids([{"role": "user", "content": question}])
     ask, answer, _ = WORDS[language]
-    return model.speech.text(f"{ask} {question}\n{answer}" if chat else question)
+    return model.speech.text(f"{ask} {question}\n{answer}")
 
 
 def ended(model: OpenedModel, question: str, answer: str, language: str) -> tuple[list[int], list[int]]:

@@ -1,0 +1,391 @@
+"""Chapter 8: stages are compared on the same tokens, formats are the library's, so is the reward model, which is kept
+from the pairs it is asked about, and so are DPO's log-probabilities and losses; exercises."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from glaswerk.align.batches import ended
+from glaswerk.align.losses import bradley_terry_loss, dpo_loss
+from glaswerk.align.reward import RewardModel
+from glaswerk.course import LANGUAGES, demo
+from glaswerk.course.chapter import load_chapter, shape
+from glaswerk.course.demo import load_module
+from glaswerk.course.glossary import glossary
+from glaswerk.course.outline import entry
+from glaswerk.course.render import Renderer
+from glaswerk.errors import GlaswerkError
+from glaswerk.found import Origin
+from glaswerk.home import make_folder
+from glaswerk.model import Decoder, ModelConfig
+from glaswerk.model.quantize import quantize
+from glaswerk.model.weights import save_model
+from glaswerk.opened import OpenedModel, load
+from glaswerk.run import Run
+from glaswerk.tokenizer import train_bpe
+from glaswerk.tokenizer.chat import render_chat
+from glaswerk.tokenizer.speech import Speech
+
+CHAPTER = "08-assistant"
+FOLDER = entry(CHAPTER).folder
+TEXT = (FOLDER / "talks.toml").read_text("utf-8")
+
+
+def decoder(seed: int, scale: float = 0.2) -> Decoder:
+    model = Decoder(ModelConfig.modern(vocabulary_size=400, width=32, layers=2, heads=2, context=256))
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in model.parameters():
+        parameter.data = scale * torch.randn(parameter.shape, generator=generator)
+    return model
+
+
+@pytest.fixture(scope="module", params=["plain", "quantized", "without chat"])
+def model(request: pytest.FixtureRequest) -> OpenedModel:
+    """A small model with random weights that belongs to no run."""
+    tokenizer = train_bpe(
+        [TEXT * 3], 400, special=("<|endoftext|>",) if request.param == "without chat" else ("<|endoftext|>", *MARKS)
+    )
+    made = decoder(8)
+    if request.param == "quantized":
+        quantize(made.blocks, 4)
+    return OpenedModel(made, tokenizer, Origin(Path("small")), Speech(tokenizer, None, None, frozenset()))
+
+
+MARKS = ("<|im_start|>", "<|im_end|>")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run with three stages, each a little further than the one before, and German texts."""
+    tokenizer = train_bpe([TEXT * 3], 400)
+    job = Run.create(tmp_path_factory.mktemp("runs") / "talk", seed=0)
+    make_folder(job.corpus)
+    names = ("Vulkan", "Biene", "Mond", "Zweitakt 2", "Fluss")
+    rows = [
+        {"title": name, "text": f"{name} ist das, was hier und nicht dort ist, und das ist der Text. " * 3,
+         "source": "", "topic": "", "split": "train"}
+        for name in names
+    ]  # fmt: skip
+    (job.corpus / "documents.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    made = decoder(8)
+    for number, stage in enumerate(("base", "sft", "dpo")):
+        save_model(job.stage(stage), made, tokenizer)
+        job.finish(stage, {"val_bits_per_byte": 2.0 + number / 10, "steps": 10})
+        generator = torch.Generator().manual_seed(number)
+        for parameter in made.parameters():
+            parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
+    return job
+
+
+@pytest.fixture(scope="module")
+def ratings() -> ModuleType:
+    demo.demos(CHAPTER)
+    return sys.modules["glaswerk_chapter_assistant_ratings"]
+
+
+@pytest.fixture(scope="module")
+def steps() -> ModuleType:
+    demo.demos(CHAPTER)
+    return sys.modules["glaswerk_chapter_assistant_steps"]
+
+
+def told(model: OpenedModel | None, name: str, **arguments: object) -> dict:
+    return json.loads(demo.call(CHAPTER, name, arguments, model))
+
+
+# ---------------------------------------------------------------------------------------------- stages
+def test_stages_are_compared_on_the_same_tokens(run: Run) -> None:
+    found = told(load(run.path), "stages")
+    assert [stage["name"] for stage in found["stages"]] == ["base", "sft", "dpo"] and not found["missing"]
+    assert found["question"] == "Sag bitte etwas über Vulkan." and "Zweitakt" not in str(found["questions"])
+    assert len(found["questions"]) == 6 and found["questions"][3] == "Was ist ein Vulkan?"
+    prompt, path = ([token["id"] for token in found[key]] for key in ("prompt_tokens", "path"))
+    assert path == [token["id"] for token in found["stages"][-1]["tokens"]]
+    # each stage by itself, with nothing of the chapter: favourites, probabilities, weights
+    each = [load(run.stage(name)) for name in ("base", "sft", "dpo")]
+    assert prompt == each[0].chat_ids([{"role": "user", "content": found["question"]}])
+    shape_, raw = found["looks"]["shape"], np.frombuffer(base64_of(found["looks"]), np.uint8)
+    looks = raw.reshape(shape_) / 255
+    assert shape_ == [3, 2, 2, len(path), len(prompt) + len(path) - 1]
+    with torch.no_grad():
+        logits = [stage.model(torch.tensor([[*prompt, *path[:-1]]]))[0, len(prompt) - 1 :] for stage in each]
+    probabilities = [part.softmax(-1) for part in logits]
+    for at, place in enumerate(found["places"]):
+        favourites = [int(part[at].argmax()) for part in logits]
+        assert [token["id"] for token in place["favourites"]] == favourites
+        wanted = [[float(part[at, favourite]) for favourite in favourites] for part in probabilities]
+        assert np.allclose(place["table"], wanted, atol=1e-5)
+        assert place["taken"] == pytest.approx([float(part[at, path[at]]) for part in probabilities], abs=1e-5)
+        assert path[at] == favourites[-1]  # the last stage wrote it
+    parted = [place for place in found["places"] if len({token["id"] for token in place["favourites"]}) > 1]
+    assert parted and found["places"][found["first"]] == parted[0]
+    for number, stage in enumerate(each):
+        trace = stage.trace([*prompt, *path[:-1]])
+        weights = trace["blocks.1.attention.weights"][0, :, len(prompt) - 1 :]
+        assert np.abs(looks[number, 1] - weights.numpy()).max() <= 0.5 / 255 + 1e-6
+
+
+def base64_of(packed: dict) -> bytes:
+    import base64
+
+    return base64.b64decode(packed["base64"])
+
+
+def test_a_run_without_dpo_and_a_model_without_a_run_say_what_is_missing(run: Run, model: OpenedModel) -> None:
+    found = told(model, "stages")
+    assert [stage["name"] for stage in found["stages"]] == ["small"] and found["run"] is None and found["first"] is None
+    assert found["missing"] == ["base", "sft", "dpo"] == told(model, "costs")["missing"]
+    del run.data["stages"]["dpo"]
+    run.save()
+    try:
+        found = told(load(run.stage("sft")), "stages", form="text", prompt="Was?")
+        assert [stage["name"] for stage in found["stages"]] == ["base", "sft"] and found["missing"] == ["dpo"]
+        assert found["question"] == "Was?" and MARKS[0] not in [token["text"] for token in found["prompt_tokens"]]
+    finally:
+        run.data["stages"]["dpo"] = {"val_bits_per_byte": 2.2, "steps": 10}
+        run.save()
+
+
+def test_what_stages_cost_is_what_the_run_wrote_down(run: Run) -> None:
+    found = told(load(run.path), "costs")
+    assert [(stage["name"], stage["bits"]) for stage in found["stages"]] == [("base", 2.0), ("sft", 2.1), ("dpo", 2.2)]
+
+
+# ---------------------------------------------------------------------------------------------- formats
+@pytest.mark.parametrize("talk", ["question", "turns", "typed"])
+def test_formats_and_masks_are_the_librarys(model: OpenedModel, talk: str) -> None:
+    found = told(model, "marks", talk=talk)
+    text = found["formats"]["text"]
+    assert not any(token["special"] for token in text["tokens"]) and 0 < text["learned"] < len(text["tokens"])
+    if not model.has_chat:
+        assert found["formats"]["chatml"] is found["formats"]["own"] is None
+        return
+    ids, mask = render_chat(model.tokenizer, found["messages"])
+    for name in ("own", "chatml"):
+        tokens = found["formats"][name]["tokens"]
+        assert ([token["id"] for token in tokens], [int(token["learned"]) for token in tokens]) == (ids, mask)
+        # two marks a turn, whatever was typed
+        assert sum(token["special"] for token in tokens) == 2 * len(found["messages"])
+    assert found["same"] and not found["template"]
+    assert talk != "typed" or MARKS[1] in found["messages"][0]["content"]
+
+
+# ---------------------------------------------------------------------------------------------- ratings
+def test_the_reward_is_what_a_reward_model_of_the_library_reads(ratings: ModuleType) -> None:
+    tokenizer = train_bpe([TEXT * 3], 400)
+    opened = OpenedModel(decoder(8), tokenizer, Origin(Path("small")), Speech(tokenizer, None, None, frozenset()))
+    found = ratings.replies_of(opened, "en")
+    pairs = ratings.by_rule(found, "longer")
+    score_C, losses = ratings.learn(found.states_RC, pairs)
+    judge = RewardModel.of(opened.model)
+    spread_C = found.last_RC.std(0).clamp_min(1e-6) * found.last_RC.shape[1] ** 0.5
+    judge.score.weight.data = (score_C / spread_C)[None]
+    rows = [
+        render_chat(tokenizer, [{"role": "user", "content": question}, {"role": "assistant", "content": reply}])[0]
+        for question, reply in zip(
+            [q for q in ratings.talk.talks("en")["questions"] for _ in range(2)], found.texts, strict=True
+        )
+    ]
+    with torch.no_grad():
+        rewards = judge.rewards(*ended(rows, max(map(len, rows)), 0))
+    ours = found.states_RC @ score_C
+    assert torch.allclose(rewards - rewards.mean(), ours - ours.mean(), atol=2e-3)  # up to a constant
+    chosen, rejected = torch.tensor(pairs).T
+    assert losses[0] == pytest.approx(math.log(2)) and losses[-1] < 0.5 * losses[0]
+    assert float(bradley_terry_loss(rewards[chosen], rewards[rejected])) < losses[0]
+
+
+def test_rules_rate_as_they_say(model: OpenedModel, ratings: ModuleType) -> None:
+    found = ratings.replies_of(model, "en")
+    for good, bad in ratings.by_rule(found, "longer"):
+        assert good // 2 == bad // 2 and found.tokens[good] > found.tokens[bad]
+        assert (bad, good) in ratings.by_rule(found, "shorter")
+    for good, bad in ratings.by_rule(found, "varied"):
+        assert ratings.variety(found.texts[good]) > ratings.variety(found.texts[bad])
+    assert ratings.variety("a b a b") == 0.5 and ratings.whole("One. Two, thr") == "One."
+
+
+def test_a_pair_kept_back_is_judged_by_who_never_saw_it(ratings: ModuleType) -> None:
+    draw = torch.Generator().manual_seed(8)
+    states_RC = torch.randn(24, 6, generator=draw)
+    states_RC[0::2, 0] += 4.0  # every first reply has something that the other has not
+    pairs = [(2 * n, 2 * n + 1) for n in range(12)]
+    assert sum(ratings.kept_back(states_RC, pairs)) >= 11
+    # the last pair is rated the other way round than all others: whoever learned from these must get it wrong
+    odd = [*pairs[:-1], pairs[-1][::-1]]
+    assert ratings.kept_back(states_RC, odd)[-1] == 0.0
+    noise = torch.randn(60, 200, generator=draw)
+    random = [(2 * n, 2 * n + 1) for n in range(30)]
+    score, _ = ratings.learn(noise, random)
+    assert ratings.preferred(noise[0::2] @ score, noise[1::2] @ score) == 1.0  # learned by heart ...
+    assert 0.2 < np.mean(ratings.kept_back(noise, random)) < 0.8  # ... and nothing of it holds elsewhere
+
+
+def test_the_readers_own_ratings_are_learned(model: OpenedModel, ratings: ModuleType) -> None:
+    mine = ["0l", "3r", "5l", "0r"]  # the last word on a pair counts
+    found = told(model, "learned", rater="me", ratings=mine)
+    assert found["pairs"] == 3 and len(found["replies"]) == 2 * ratings.COUNT
+    marked = {place: one["rated"] for place, one in enumerate(found["replies"]) if one["rated"]}
+    assert marked == {0: -1, 1: 1, 6: -1, 7: 1, 10: 1, 11: -1}
+    reward = [one["reward"] for one in found["replies"]]
+    length = [one["tokens"] for one in found["replies"]]
+    if found["length"] is not None:
+        assert found["length"] == pytest.approx(np.corrcoef(length, reward)[0, 1], abs=1e-6)
+    for word in found["words"]:
+        inside = [word["word"] in ratings.words(one["text"]) for one in found["replies"]]
+        gap = np.mean([r for r, there in zip(reward, inside, strict=True) if there]) - np.mean(
+            [r for r, there in zip(reward, inside, strict=True) if not there]
+        )
+        assert sum(inside) == word["replies"] and word["gap"] == pytest.approx(gap, abs=1e-6)
+    # a reply of one's own that is one of the model's gets that one's reward
+    own = told(model, "judged", rater="me", ratings=mine, number=2, reply=found["replies"][4]["text"])
+    assert own["reward"] == pytest.approx(reward[4], abs=2e-2)
+    assert told(model, "pair", number=2)["replies"] == [one["text"] for one in found["replies"][4:6]]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("learned", {"rater": "me", "ratings": ["0l", "1r"]}), ("learned", {"rater": "me", "ratings": ["99l"] * 3}),
+        ("learned", {"rater": "me", "ratings": ["0x"] * 3}), ("learned", {"rater": "nobody"}), ("pair", {"number": 16}),
+        ("learned", {"ratings": ["0l"] * 17}), ("judged", {"reply": "x" * 401}), ("steps", {"pair": "other"}),
+        ("stages", {"prompt": "x" * 301}), ("stages", {"number": 6}), ("marks", {"talk": "../x"}),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_clear_line(name: str, arguments: dict[str, object]) -> None:
+    tokenizer = train_bpe([TEXT * 3], 400)
+    small = OpenedModel(decoder(8), tokenizer, Origin(Path("small")), Speech(tokenizer, None, None, frozenset()))
+    with pytest.raises(GlaswerkError) as caught:
+        told(small, name, **arguments)
+    assert "\n" not in str(caught.value)
+
+
+# ---------------------------------------------------------------------------------------------- DPO
+@pytest.mark.parametrize("pair", ["unknown", "turned"])
+def test_steps_of_dpo_are_the_librarys(model: OpenedModel, steps: ModuleType, pair: str) -> None:
+    before = {name: value.clone() for name, value in model.model.state_dict().items()}
+    found = told(model, "steps", pair=pair)
+    assert len(found["train_losses"]) == found["steps"] == found["done"]
+    sides = [found["chosen"], found["rejected"]]
+    for side in sides:
+        assert len(side["log_probs"]) == found["steps"] + 1
+        assert all(len(row) == len(side["tokens"]) for row in side["log_probs"])
+    # the loss of each step is that of the log-probabilities before it
+    for step, loss in enumerate(found["train_losses"]):
+        good, bad = (sum(side["log_probs"][step]) - sum(side["log_probs"][0]) for side in sides)
+        wanted = float(dpo_loss(torch.tensor([good]), torch.tensor([bad]), found["beta"]))
+        assert loss == pytest.approx(wanted, rel=1e-3, abs=1e-5)
+    assert found["train_losses"][0] == pytest.approx(math.log(2)) and found["train_losses"][-1] < 0.6
+    # before the first step: the open model itself, token by token
+    if not any("quantized" in type(layer).__name__.lower() for layer in model.model.modules()):
+        talk = steps.talk
+        for side in sides:
+            ids, mask = talk.ended(model, found["question"], side["text"], "en")
+            with torch.no_grad():
+                log_probs = F.log_softmax(model.model(torch.tensor([ids[:-1]]))[0], -1)
+            wanted = [float(log_probs[at - 1, ids[at]]) for at in range(1, len(ids)) if mask[at]]
+            assert side["log_probs"][0] == pytest.approx(wanted, abs=1e-4)
+            assert [token["id"] for token in side["tokens"]] == [i for i, learn in zip(ids, mask, strict=True) if learn]
+    said = found["losses"]
+    assert said["questions"][0] == found["question"] != said["questions"][1]
+    own = sides[0] if pair == "turned" else sides[1]
+    assert said["before"][0] == own["text"]  # one answer of each pair is the model's own
+    after = model.model.state_dict()
+    assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_parts_are_one_training(steps: ModuleType) -> None:
+    tokenizer = train_bpe([TEXT * 3], 400)
+    twins = [OpenedModel(decoder(8), tokenizer, Origin(Path("small")), Speech(tokenizer, None, None, frozenset()))
+             for _ in range(2)]  # fmt: skip
+    parts = [told(twins[0], "steps", pair="known", part=part) for part in range(steps.PARTS)]
+    whole = told(twins[1], "steps", pair="known")
+    assert parts[-1] == whole and "losses" not in parts[0]
+    assert parts[1]["chosen"]["log_probs"] == whole["chosen"]["log_probs"][: 2 * steps.STEPS // steps.PARTS + 1]
+    assert told(twins[1], "steps", pair="turned")["question"] == whole["question"]
+
+
+# ---------------------------------------------------------------------------------------------- numbers, texts
+def test_the_numbers_of_the_prose() -> None:
+    found = told(None, "numbers")
+    assert found["margin"] == pytest.approx(0.1 * (2 + 3)) and found["loss"] == pytest.approx(-math.log(0.622459), 1e-4)
+    assert found["start"] == pytest.approx(math.log(2)) and found["bt"] == pytest.approx(0.7311, abs=1e-4)
+    assert found["bt_loss"] == pytest.approx(-math.log(found["bt"]))
+    assert found["bt_wrong"] - found["bt_loss"] == pytest.approx(1)
+    assert found["loss_large"] == pytest.approx(math.log1p(math.exp(-5)), rel=1e-4)
+
+
+def test_both_languages_have_the_same_shape_and_the_same_talks() -> None:
+    chapter = load_chapter(CHAPTER)
+    assert shape(chapter.prose["en"]) == shape(chapter.prose["de"])
+    for language in LANGUAGES:
+        html = Renderer(language).page(chapter.prose[language], CHAPTER)
+        assert "{=" not in html and ("0,693" if language == "de" else "0.693") in html
+    talk = load_module(FOLDER / "talk.py", "talk_of_test_08")
+    en, de = talk.talks("en"), talk.talks("de")
+    assert len(en["questions"]) == len(de["questions"]) and len(set(de["questions"])) == len(de["questions"])
+    for name, messages in en["conversations"].items():
+        assert [role for role, _ in messages] == [role for role, _ in de["conversations"][name]]
+    mine = [key for key, term in glossary().items() if term.chapter == "assistant"]
+    assert {"dpo", "reward-model", "chat-template", "sft", "reference-model"} <= set(mine)
+
+
+# ---------------------------------------------------------------------------------------------- exercises
+def right_dpo(policy: tuple, reference: tuple, beta: float) -> tuple:
+    margin = beta * ((policy[0] - reference[0]) - (policy[1] - reference[1]))
+    loss = max(0.0, -margin) + math.log1p(math.exp(-abs(margin)))
+    return margin, 1 / (1 + math.exp(-margin)), loss
+
+
+def wrong_dpo(policy: tuple, reference: tuple, beta: float) -> tuple:
+    return right_dpo(policy, (0.0, 0.0), beta)
+
+
+def right_mask(tokens: list) -> list:
+    learned, role, inside, found = False, "", 0, []
+    for token in tokens:
+        if token == MARKS[0]:
+            inside, learned = 1, False
+            found.append(0)
+        elif inside == 1:
+            role, inside = token, 2
+            found.append(0)
+        elif inside == 2:
+            learned, inside = role == "assistant", 3
+            found.append(0)
+        else:
+            found.append(int(learned))
+            learned = learned and token != MARKS[1]
+    return found
+
+
+def wrong_mask(tokens: list) -> list:
+    return [int(learn and token != MARKS[1]) for token, learn in zip(tokens, right_mask(tokens), strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "right", "wrong"),
+    [("preference", "dpo", right_dpo, wrong_dpo), ("mask", "mask", right_mask, wrong_mask)],
+)
+def test_exercises_accept_a_right_answer_and_refuse_a_wrong_one(
+    name: str, function: str, right: Callable, wrong: Callable
+) -> None:
+    check = load_module(FOLDER / "exercises" / f"check_{name}.py", f"check_{name}_of_test").check
+    module = ModuleType("answer")
+    setattr(module, function, right)
+    check(module)
+    setattr(module, function, wrong)
+    with pytest.raises(AssertionError):
+        check(module)
+    with pytest.raises(NotImplementedError):
+        check(load_module(FOLDER / "exercises" / f"{name}.py", f"stub_{name}_of_test"))
