@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 from glaswerk import __version__
@@ -23,11 +25,12 @@ from glaswerk.serve.holder import Holder
 #: by this file an export is known again, and may be replaced
 MARK = "site.json"
 PARTS = ("en", "de", "web", "data", "model")
-#: answers to what controls ask are written up to so many bytes, or until the whole site has MOST_SITE; what pages ask
-#: first always is
+#: answers to what controls ask are written up to so many bytes, until the whole site has MOST_SITE, and for so many
+#: seconds (a large model takes some for each); what pages ask first always is
 MOST_ANSWERS = 12_000_000
 MOST_SITE = 25_000_000
-#: of that, what the index and the last answer may take
+MOST_SECONDS = 900
+#: of MOST_SITE, what the index and the last answer may take
 SPARE = 300_000
 #: what the model in the browser answers itself
 IN_BROWSER = ("tokens", "trace", "next", "step", "row", "stack")
@@ -109,7 +112,8 @@ def open_holder(opened: OpenedModel) -> Holder:
 
 
 def write_answers(holder: Holder, folder: Path, room: int, *, browser: bool, progress: Progress) -> tuple[int, int]:
-    """The answers as files, and an index of them; how many there are and how many did not fit into ``room`` bytes."""
+    """The answers as files, and an index of them; how many there are and how many did not fit into ``room`` bytes and
+    ``MOST_SECONDS``."""
     opened = holder.model()
     config = opened.model.config
     names = [step.name for step in opened.trace([opened.tokenizer.end_id] * 2)]
@@ -122,14 +126,17 @@ def write_answers(holder: Holder, folder: Path, room: int, *, browser: bool, pro
     index: dict[str, list[str]] = {"models": [static.fingerprint("{}")]}
     put(folder / "models" / f"{index['models'][0]}.json", json.dumps({"open": holder.name, "models": []}))
     total, written, left_out = 0, 1, 0
+    until = inf
     progress.start("answers", len(wanted), "answers")
     for kind, arguments, always in wanted:
         progress.advance(1)
         if kind == "models" or "model" in arguments or "with" in arguments or (browser and kind in IN_BROWSER):
             continue
-        if total > room and not always:
-            left_out += 1
-            continue
+        if not always:
+            until = min(until, time.monotonic() + MOST_SECONDS)
+            if total > room or time.monotonic() > until:
+                left_out += 1
+                continue
         try:
             text = data.answer(holder, kind, arguments)
         except (GlaswerkError, LookupError):  # a question that this model has no answer to

@@ -10,7 +10,7 @@ class Loops extends Figure {
   static texts = texts;
   static reloads = ["prompt", "way", "seed"];
 
-  initial() { return { prompt: "I do not know what to say.", way: "greedy", seed: 1 }; }
+  initial() { return { prompt: "The best thing about the city is", way: "greedy", seed: 1 }; }
 
   /** @param {AbortSignal} signal */
   load(signal) {
