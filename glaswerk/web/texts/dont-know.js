@@ -26,7 +26,7 @@ export default {
     right_short: "right",
     declined_short: "do not know",
     wrong_short: "wrong",
-    interval: "do not know: 95 % interval {low}–{high}",
+    interval: "do not know: 95 % interval {low}–{high}",
     no_stage: "This run has no stage that was taught to say “I do not know”. It is made by",
     no_run: "The open model belongs to no run, so there are no stages to compare. A run is made by",
     then: "Its stage that was taught to say “I do not know” is made by",

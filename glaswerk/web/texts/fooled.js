@@ -8,7 +8,7 @@ export default {
     done: "All pairs are asked.",
     pair: "pair",
     fooled: "pairs in which the false sentence is likelier",
-    interval: "of all such pairs, 95 % interval",
+    interval: "of all such pairs, 95 % interval",
     true: "True:",
     false: "False:",
     cheaper: "The false one has the lower loss.",

@@ -2,7 +2,7 @@
 export default {
   en: {
     title: "The same tone for what it read and for what nobody ever wrote",
-    look: "Choose a kind of question and move through them. Under each token of the reply stands its probability in per cent: the darker, the surer the model was of it. Beside it stands what is true.",
+    look: "Choose a kind of question and move through them. Under each token of the reply stands its probability in per cent: the stronger the colour, the surer the model was of it. Beside it stands what is true.",
     source: "asked about",
     titles: "titles of its own texts",
     capitals: "capitals",
@@ -34,7 +34,7 @@ export default {
   },
   de: {
     title: "Derselbe Ton für Gelesenes und für das, was nie jemand schrieb",
-    look: "Wähle eine Art von Fragen und geh sie durch. Unter jedem Token der Antwort steht seine Wahrscheinlichkeit in Prozent: je dunkler, desto sicherer war sich das Modell. Daneben steht, was wahr ist.",
+    look: "Wähle eine Art von Fragen und geh sie durch. Unter jedem Token der Antwort steht seine Wahrscheinlichkeit in Prozent: je kräftiger die Farbe, desto sicherer war sich das Modell. Daneben steht, was wahr ist.",
     source: "gefragt nach",
     titles: "Titeln eigener Texte",
     capitals: "Hauptstädten",

@@ -2,7 +2,7 @@
 export default {
   en: {
     title: "A false sentence may cost less than a true one",
-    look: "Below each token stands its loss on the open model, as if the sentence began a new text: the darker, the more surprising. The sum is −ln of the sentence's probability. Choose a pair or type your own, and change as few words as you can between the two.",
+    look: "Below each token stands its loss on the open model, as if the sentence began a new text: the stronger the colour, the more surprising. The sum is −ln of the sentence's probability. Choose a pair or type your own, and change as few words as you can between the two.",
     offered: "pairs",
     own: "your own",
     true: "a true sentence",
@@ -17,7 +17,7 @@ export default {
   },
   de: {
     title: "Ein falscher Satz kann weniger kosten als ein wahrer",
-    look: "Unter jedem Token steht sein Verlust beim offenen Modell, als begänne mit dem Satz ein neuer Text: je dunkler, desto überraschender. Die Summe ist −ln der Wahrscheinlichkeit des Satzes. Wähle ein Paar oder gib ein eigenes ein, und ändere zwischen beiden so wenige Wörter wie möglich.",
+    look: "Unter jedem Token steht sein Verlust beim offenen Modell, als begänne mit dem Satz ein neuer Text: je kräftiger die Farbe, desto überraschender. Die Summe ist −ln der Wahrscheinlichkeit des Satzes. Wähle ein Paar oder gib ein eigenes ein, und ändere zwischen beiden so wenige Wörter wie möglich.",
     offered: "Paare",
     own: "eigenes",
     true: "ein wahrer Satz",

@@ -47,7 +47,7 @@ class Reliability extends Pieces {
       series: [{ name: "", className: "faint-line", dash: "4 4", points: [[0, 0], [100, 100]] }],
       more: (/** @type {any} */ x, /** @type {any} */ y) => now.bins.filter((/** @type {any} */ bin) => bin.count).map((/** @type {any} */ bin) => svg`<rect class="bin" x=${x(100 * bin.low) + 1} width=${Math.max(1, x(100 * bin.high) - x(100 * bin.low) - 2)} y=${y(100 * bin.right)} height=${Math.max(1, y(0) - y(100 * bin.right))}></rect>
         <line class="gap" x1=${x(100 * bin.confidence)} x2=${x(100 * bin.confidence)} y1=${y(100 * bin.right)} y2=${y(100 * bin.confidence)}></line><circle class="gap-end" cx=${x(100 * bin.confidence)} cy=${y(100 * bin.confidence)} r="3.5"></circle>
-        <text x=${x(50 * (bin.low + bin.high))} y=${y(0) - 5} text-anchor="middle">${bin.count}</text>`),
+        <text x=${x(100 * bin.low) + 4} y=${y(0) - 5}>${bin.count}</text>`),
     });
   }
 

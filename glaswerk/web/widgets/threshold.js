@@ -65,15 +65,15 @@ class Threshold extends Pieces {
   /** Every reply as a mark: how sure it was from left to right, a row for each kind of question. */
   dots() {
     const names = Object.keys(this.data.kinds), { t } = this.state, column = 2 + MEASURES.indexOf(this.state.measure);
-    const left = 150, width = 900, row = 46, high = row * names.length + 34, x = (/** @type {number} */ sure) => left + sure * (width - left - 26);
+    const left = 8, width = 640, row = 58, high = row * names.length + 30, x = (/** @type {number} */ sure) => left + sure * (width - left - 26);
     const mark = (/** @type {number[]} */ dot, /** @type {number} */ place) => {
-      const [kind, right] = dot, sure = dot[column], y = row * kind + 24 + ((place * 7) % 5 - 2) * 5;
+      const [kind, right] = dot, sure = dot[column], y = row * kind + 34 + ((place * 7) % 5 - 2) * 5;
       const how = `mark ${right ? "right" : "wrong"} ${sure >= t ? "" : "kept-back"}`;
       return right ? svg`<circle class=${how} cx=${x(sure)} cy=${y} r="4.5"></circle>` : svg`<path class=${how} d="M${x(sure) - 4} ${y - 4}l8 8m0 -8l-8 8"></path>`;
     };
     return html`<div class="scroll" tabindex="0" role="group" aria-label=${this.t("dots")}><svg class="plot replies" viewBox="0 0 ${width} ${high}" role="img" aria-label=${this.t("dots")}>
-      ${names.map((name, place) => svg`<text x="0" y=${row * place + 28}>${this.t(name)}</text><line class="grid" x1=${left} x2=${width - 26} y1=${row * place + 24} y2=${row * place + 24}></line>`)}
-      ${[0, 0.25, 0.5, 0.75, 1].map((tick) => svg`<text x=${x(tick)} y=${high - 4} text-anchor="middle">${this.n(100 * tick, 0)} %</text>`)}
+      ${names.map((name, place) => svg`<text x="0" y=${row * place + 14}>${this.t(name)}</text><line class="grid" x1=${left} x2=${width - 26} y1=${row * place + 34} y2=${row * place + 34}></line>`)}
+      ${[0, 0.25, 0.5, 0.75, 1].map((tick) => svg`<text x=${x(tick)} y=${high - 4} text-anchor=${tick ? "middle" : "start"}>${this.percent(tick, 0)}</text>`)}
       <line class="now" x1=${x(t)} x2=${x(t)} y1="2" y2=${high - 18}></line>${this.data.dots.map(mark)}</svg></div>
       <p class="faint legend-line"><span class="c-value">●</span> ${this.t("right_mark")} · <span class="c-loss">✕</span> ${this.t("wrong_mark")} · ${this.t("faded")}</p>`;
   }

@@ -31,7 +31,7 @@ from glaswerk.evaluate.kept import stages
 from glaswerk.evaluate.likelihood import Asked, likelihoods
 from glaswerk.evaluate.phrasings import HELD_OUT
 from glaswerk.evaluate.scoring import chats
-from glaswerk.run import STAGE_ORDER, Run
+from glaswerk.run import JUDGES, Run
 from glaswerk.tokenizer.chip import chip
 
 if TYPE_CHECKING:
@@ -275,7 +275,7 @@ def talking(model: OpenedModel) -> list[str]:
     """The finished stages of the open model's run that answer questions, the earliest first."""
     if model.origin.run is None:
         return []
-    return [name for name in stages(Run(model.origin.run)) if name in STAGE_ORDER and name != "base"]
+    return [name for name in stages(Run(model.origin.run)) if name != "base" and name not in JUDGES]
 
 
 @lru_cache(maxsize=3)
