@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from glaswerk.model.cache import Cache
 from glaswerk.model.config import ModelConfig
 from glaswerk.model.mlp import Linear
-from glaswerk.model.native import causal, many, ops
+from glaswerk.model.native import between, causal, many, ops
 from glaswerk.model.norm import RMSNorm
 from glaswerk.model.position import rotate
 from glaswerk.model.taps import Taps, tap
@@ -63,6 +63,9 @@ class Attention(nn.Module):
             keys, values = cache.layers[self.layer]
             return self.output(many.attend(qkv_BTE, keys, values, *norms, *(turn or (None, None)), cache.length, eps))
         qkv_BTnD = qkv_BTE.view(B, T, H + 2 * G, D)
+        if path == "causal" and turn is not None and self.q_norm is None and between.ready(qkv_BTE):
+            qkv_BTnD = between.rotated(qkv_BTnD, *turn, H + G)
+            return self.output(causal.causal_attention(qkv_BTnD, G).view(B, T, H * D))
         q_BHTD, k_BGSD, v_BGSD = qkv_BTnD.transpose(1, 2).split((H, G, G), 1)
         q_BHTD = tap(taps, name + "q", q_BHTD)
         k_BGSD = tap(taps, name + "k", k_BGSD)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from glaswerk.model.config import ModelConfig
-from glaswerk.model.native import many, ops
+from glaswerk.model.native import between, many, ops
 from glaswerk.model.taps import Taps, tap
 
 
@@ -48,6 +48,8 @@ class MLP(nn.Module):
         """``pre`` is what enters the activation function, ``post`` what the neurons hand on."""
         if self.gated and many.ready():
             post_BTM = self.up.swiglu(x_BTC)  # type: ignore[operator]  # a QuantizedLinear stands there
+        elif self.gated and taps is None and between.ready(x_BTC):
+            post_BTM = between.swiglu(self.up(x_BTC))
         elif self.gated:
             gate_BTM, up_BTM = self.up(x_BTC).split(self.neurons, -1)
             gate_BTM = tap(taps, name + "pre", gate_BTM)

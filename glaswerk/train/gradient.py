@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from glaswerk.model.decoder import Decoder
+from glaswerk.model.native import between
 from glaswerk.progress import Progress
 from glaswerk.train.ahead import Flat, ahead, known, possible, tried
 from glaswerk.train.objective import Objective
@@ -72,7 +73,8 @@ class GradientStep:
 
     def plain(self, batch: Sequence[Tensor]) -> tuple[Tensor, Sequence[Tensor]]:
         """The same by ordinary autograd."""
-        loss = self.module(*batch)
+        with between.fused():
+            loss = self.module(*batch)
         return loss.detach(), torch.autograd.grad(loss, self.parameters)
 
     def forward_compiled(self, tensors: Sequence[Tensor]) -> Flat:
