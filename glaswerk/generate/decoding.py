@@ -25,8 +25,8 @@ from glaswerk.model.cache import Cache
 from glaswerk.model.decoder import Decoder
 from glaswerk.tokenizer.interface import Tokenizer
 
-#: prompts computed side by side
-ROWS = 32
+#: prompts computed side by side; as many times more as a model is narrower than ``WIDE``, whose steps cost their calls
+ROWS, WIDE = 32, 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +103,12 @@ def batch(
     end_ids: Collection[int] | None = None,
     draft: Decoder | str | None = None,
 ) -> list[Generated]:
-    """Continue many prompts, up to 32 side by side (with a ``draft`` one by one); each gets the text it would get
-    alone (with a seed, prompt ``i`` draws with ``seed + i``).
+    """Continue many prompts side by side, ``ROWS`` or more (with a ``draft`` one by one); each gets the text it would
+    get alone (with a seed, prompt ``i`` draws with ``seed + i``).
     """
     ends, asked = end_set(tokenizer, end_ids), grammar(tokenizer, options)
     rows = [Row(model, tokenizer, ids, options, ends, place, asked) for place, ids in enumerate(prompts)]
-    together = ROWS if draft is None else 1
+    together = ROWS * max(1, WIDE // model.config.width) if draft is None else 1
     done: dict[int, Generated] = {}
     # neighbours of like length waste little on padding
     order = sorted(rows, key=lambda row: len(row.prompt))
