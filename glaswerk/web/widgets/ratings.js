@@ -72,7 +72,7 @@ class Ratings extends Figure {
     return html`<div class="controls">${this.segments("rater", RATERS.map((value) => ({ value, label: this.t(value) })), this.t("rater"))}</div>
       ${rater === "me" ? this.pair() : html`<p>${this.t(`${rater}_rule`)}</p>`}
       ${few ? html`<p class="notice-line">${few}</p>` : nothing}
-      ${learned ? this.learned(learned) : nothing}`;
+      ${learned?.rater === rater ? this.learned(learned) : rater === "me" || few ? nothing : html`<div class="figure-state"><span class="waiting" aria-hidden="true"></span><span>${this.t("computing")}</span></div>`}`;
   }
 
   pair() {
