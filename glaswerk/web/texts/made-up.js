@@ -30,7 +30,7 @@ export default {
     mean: "probability of its tokens, geometric mean",
     first: "of the first token",
     least: "of the least likely one",
-    no_run: "The open model belongs to no run, so nobody here can say what it read. It is asked for capitals instead: more than 20 million people live in the large countries, fewer than one million in the small ones. “glaswerk run wikipedia-en” makes a model whose every text is known.",
+    no_run: "The open model belongs to no run whose texts have titles, so nobody here can say what it read. It is asked for capitals instead: more than 20 million people live in the large countries, fewer than one million in the small ones. “glaswerk run wikipedia-en” makes a model whose every text is known.",
   },
   de: {
     title: "Derselbe Ton für Gelesenes und für das, was nie jemand schrieb",
@@ -62,6 +62,6 @@ export default {
     mean: "Wahrscheinlichkeit der Tokens, geometrisches Mittel",
     first: "des ersten Tokens",
     least: "des unwahrscheinlichsten",
-    no_run: "Das offene Modell gehört zu keinem Lauf, darum kann hier niemand sagen, was es gelesen hat. Gefragt wird stattdessen nach Hauptstädten: In den großen Ländern leben mehr als 20 Millionen Menschen, in den kleinen weniger als eine Million. „glaswerk run wikipedia-en“ macht ein Modell, von dem jeder Text bekannt ist.",
+    no_run: "Das offene Modell gehört zu keinem Lauf, dessen Texte Titel haben, darum kann hier niemand sagen, was es gelesen hat. Gefragt wird stattdessen nach Hauptstädten: In den großen Ländern leben mehr als 20 Millionen Menschen, in den kleinen weniger als eine Million. „glaswerk run wikipedia-en“ macht ein Modell, von dem jeder Text bekannt ist.",
   },
 };

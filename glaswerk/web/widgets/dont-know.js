@@ -2,7 +2,7 @@
 // right, wrong, or says that it does not know.
 
 import { define, html, nothing } from "../figure.js";
-import { language } from "../data.js";
+import { language, live } from "../data.js";
 import { Pieces } from "../pieces.js";
 import texts from "../texts/dont-know.js";
 
@@ -21,7 +21,7 @@ class DontKnow extends Pieces {
   controls() {
     const { sources = [] } = this.data;
     return html`<div class="controls">
-      ${sources.length > 1 ? this.segments("source", sources.map((/** @type {string} */ name, /** @type {number} */ place) => ({ value: place ? name : "own", label: this.t(name) })), this.t("source")) : nothing}
+      ${live && sources.length > 1 ? this.segments("source", sources.map((/** @type {string} */ name, /** @type {number} */ place) => ({ value: place ? name : "own", label: this.t(name) })), this.t("source")) : nothing}
       ${this.runner()}</div>${this.progress()}`;
   }
 

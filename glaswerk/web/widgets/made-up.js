@@ -2,7 +2,7 @@
 // the probability of each token, beside what is true.
 
 import { Figure, define, html, nothing } from "../figure.js";
-import { language } from "../data.js";
+import { language, live } from "../data.js";
 import texts from "../texts/made-up.js";
 
 class MadeUp extends Figure {
@@ -20,7 +20,7 @@ class MadeUp extends Figure {
   controls() {
     const { sources = [], source, kinds = [], count = 1 } = this.data;
     return html`<div class="controls">
-      ${sources.length > 1 ? this.segments("source", sources.map((/** @type {string} */ name, /** @type {number} */ place) => ({ value: place ? name : "own", label: this.t(name) })), this.t("source")) : nothing}
+      ${live && sources.length > 1 ? this.segments("source", sources.map((/** @type {string} */ name, /** @type {number} */ place) => ({ value: place ? name : "own", label: this.t(name) })), this.t("source")) : nothing}
       ${this.segments("kind", kinds.map((/** @type {string} */ name, /** @type {number} */ value) => ({ value, label: this.t(name) })), this.t(`${source}_of`))}
       <label class="slider">${this.t("question")}<span class="value">${this.n(this.state.number + 1, 0)}</span><input type="range" data-key="number" min="0" max=${count - 1} step="1" .value=${String(this.state.number)} aria-valuetext=${this.n(this.state.number + 1, 0)}
         @input=${(/** @type {any} */ event) => this.set({ number: Number(event.target.value) }, { wait: 120 })}></label></div>`;

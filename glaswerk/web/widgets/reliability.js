@@ -3,7 +3,7 @@
 
 import { define, html, nothing, svg } from "../figure.js";
 import { chart } from "../chart.js";
-import { language } from "../data.js";
+import { language, live } from "../data.js";
 import { Pieces } from "../pieces.js";
 import texts from "../texts/reliability.js";
 
@@ -18,7 +18,9 @@ class Reliability extends Pieces {
   ask(piece, signal) { return this.demo("confidence", { language, task: this.state.task, piece }, signal); }
 
   controls() {
-    const { tasks = [], steps = [] } = this.data, { step } = this.state;
+    const { steps = [] } = this.data, { step } = this.state;
+    // an exported site answers "own", whatever that is, and what models without a run were asked
+    const tasks = (this.data.tasks ?? []).filter((/** @type {string} */ name, /** @type {number} */ place) => live || !place || name !== "capitals");
     const shown = this.n(steps[step]?.temperature ?? 1, 2);
     return html`<div class="controls"><label class="control">${this.t("task")}<select data-key="task" @change=${(/** @type {any} */ event) => this.set({ task: event.target.selectedIndex ? tasks[event.target.selectedIndex] : "own" })}>
         ${tasks.map((/** @type {string} */ name, /** @type {number} */ place) => html`<option ?selected=${this.state.task === (place ? name : "own")}>${this.t(name)}</option>`)}</select></label>${this.runner()}

@@ -3,7 +3,7 @@
 
 import { define, html, nothing, svg } from "../figure.js";
 import { chart } from "../chart.js";
-import { language } from "../data.js";
+import { language, live } from "../data.js";
 import { Pieces } from "../pieces.js";
 import texts from "../texts/threshold.js";
 
@@ -35,7 +35,7 @@ class Threshold extends Pieces {
   controls() {
     const { sources = [] } = this.data;
     return html`<div class="controls">
-      ${sources.length > 1 ? this.segments("source", sources.map((/** @type {string} */ name, /** @type {number} */ place) => ({ value: place ? name : "own", label: this.t(name) })), this.t("source")) : nothing}
+      ${live && sources.length > 1 ? this.segments("source", sources.map((/** @type {string} */ name, /** @type {number} */ place) => ({ value: place ? name : "own", label: this.t(name) })), this.t("source")) : nothing}
       ${this.runner()}</div>${this.progress()}
       <div class="controls">${this.segments("measure", MEASURES.map((value) => ({ value, label: this.measured(value) })), this.t("measure"))}
         ${this.slider("t", { label: this.t("threshold"), min: 0, max: 1, step: 0.01 })}
