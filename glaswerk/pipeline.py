@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import shutil
 import time
@@ -22,6 +23,7 @@ import torch
 
 from glaswerk import __version__, planning, runtime
 from glaswerk.align import corpus_conversations, load_chats, quiz
+from glaswerk.align.own_pairs import ASKED
 from glaswerk.corpora import Packed, build, documents, fingerprint, pack
 from glaswerk.corpora.catalogue import CORPORA
 from glaswerk.errors import GlaswerkError
@@ -29,6 +31,7 @@ from glaswerk.evaluate import score_answers
 from glaswerk.generate import SamplingOptions, complete
 from glaswerk.home import read_json
 from glaswerk.model import Decoder, ModelConfig
+from glaswerk.model.lora import LoRAConfig
 from glaswerk.model.weights import load_model
 from glaswerk.opened import OpenedModel, load
 from glaswerk.progress import Progress
@@ -38,10 +41,17 @@ from glaswerk.tokenizer import Tokenizer, render_chat, train_bpe
 from glaswerk.tokenizer import load as load_tokenizer
 from glaswerk.train import Checkpoints, Conversations, TrainPlan, Windows, next_token_loss, train
 from glaswerk.tuning.adapted import ADAPTER_RATE, attached, baked
+from glaswerk.tuning.aligning import make
 
 DEFAULT_CORPUS = "wikipedia-en"
 #: how many answers the held-out measure asks for
 QUIZ = 50
+#: what comes after the assistant: preferences where the budget allows it and they help, in any case, or nothing
+ALIGN = ("auto", "dpo", "none")
+#: the budget in minutes from which it allows it, and the share of it that preferences take
+ALIGN_FROM, ALIGN_SHARE = 10.0, 0.2
+#: right answers that a stage may lose and still count as a help
+MAY_LOSE = 0.1
 
 
 def run(
@@ -53,6 +63,7 @@ def run(
     chats: Sequence[Path] = (),
     questions: Sequence[str] = (),
     strict: bool = False,
+    align: str = "auto",
     seed: int = 0,
     progress: Progress | None = None,
     began: float | None = None,
@@ -66,6 +77,9 @@ def run(
     began = time.perf_counter() if began is None else began
     show = progress or Progress()
     check_options(minutes, shape, seed)
+    if align not in ALIGN:
+        raise GlaswerkError(f"--align {align} is no way on from the assistant: choose {', '.join(ALIGN)}")
+    prefers = align == "dpo" or (align == "auto" and minutes >= ALIGN_FROM)
     sources = list(sources) or [DEFAULT_CORPUS]
     conversations = [messages for file in chats for messages in load_chats(file)]
     runtime.deterministic()
@@ -74,9 +88,11 @@ def run(
     with job.lock(), unstarted_is_removed(job):
         corpus = read_corpus(job, sources, seed, strict, show)
         tokenizer = learn_tokenizer(job, corpus, show)
-        plan = make_plan(job, minutes, shape, began, show)
+        plan = make_plan(job, minutes * (1 - ALIGN_SHARE * prefers), shape, began, show)
         model = train_base(job, tokenizer, plan, show)
         train_assistant(job, tokenizer, plan, model, conversations, show)
+        if prefers:
+            prefer(job, ALIGN_SHARE * minutes, align == "dpo", show)
         opened = load(str(job.path))
         evaluation = evaluate(job, opened, show)
         answers = answer(job, opened, questions, show)
@@ -275,6 +291,39 @@ def train_assistant(
     finish_stage(job, "sft", model, tokenizer, result, loss, bits, show)
 
 
+def prefer(job: Run, minutes: float, always: bool, show: Progress) -> None:
+    """DPO on the run's own corpus: the truth over what the model made up, "I do not know" over an answer where it read
+    nothing. The stage stays where it helps, or where it was asked for (``always``)."""
+    if job.finished("dpo") or ("no_dpo" in job.data and not always):
+        return
+    try:
+        make(job, "dpo", data=("corpus",), minutes=minutes, began=time.perf_counter(), show=show)
+    except GlaswerkError as error:
+        if always:
+            raise
+        show.note(f"dpo is left out: {error}")
+        return
+    helped, why = helps(job.data["stages"]["dpo"])
+    show.note(f"dpo {'helps' if helped else 'does not help'}: {why}")
+    if not helped and not always:
+        job.data["no_dpo"] = why
+        del job.data["stages"]["dpo"]
+        job.save()
+        shutil.rmtree(job.stage("dpo"), ignore_errors=True)
+
+
+def helps(facts: dict[str, Any]) -> tuple[bool, str]:
+    """Whether a stage says "I do not know" more often where it should, beyond chance, without losing many right
+    answers; and the figures."""
+    was, now = facts["declined_before"], facts["declined"]
+    lost = facts["right_before"] - facts["right"]
+    spread = 1.96 * math.sqrt((was * (1 - was) + now * (1 - now)) / ASKED)
+    return now - was > spread and lost <= MAY_LOSE, (
+        f"it declines {was:.0%} -> {now:.0%} of the titles it never met (± {spread:.0%}), "
+        f"right answers {facts['right_before']:.0%} -> {facts['right']:.0%}"
+    )
+
+
 def new_model(plan: dict[str, Any], seed: int) -> Decoder:
     """A decoder with fresh weights that depend on the seed only."""
     model = Decoder(ModelConfig(**plan["model"]))
@@ -404,6 +453,7 @@ def sft(
         raise GlaswerkError(
             f"{folder} has no finished base model yet: `glaswerk pretrain --out {folder}` goes on with it"
         )
+    LoRAConfig(1 if rank is None else rank)  # refuses a rank that is none
     if nf4 and rank is None:
         raise GlaswerkError("--nf4 keeps frozen weights in 4 bits, and without --lora none is frozen: give --lora 8")
     conversations = [messages for file in chats for messages in load_chats(file)]

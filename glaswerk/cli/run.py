@@ -28,6 +28,9 @@ def run(
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first broken line instead of skipping it.")
     ] = False,
+    align: Annotated[
+        str, typer.Option(help="Then dpo, none, or auto: dpo from 10 minutes on, kept where it helps.")
+    ] = "auto",
     seed: Annotated[int, typer.Option(help="Decides weights, order and split.")] = 0,
     open_: Annotated[
         bool | None, typer.Option("--open/--no-open", help="Open the lab at the end.", show_default="in a terminal")
@@ -50,7 +53,7 @@ def run(
     with kept_on_interrupt(progress, f"the same command goes on with {folder}"):
         report = run_pipeline(
             sources, minutes=minutes, out=folder, shape=shape, chats=chat or (), questions=ask or (), strict=strict,
-            seed=seed, progress=progress, began=began,
+            align=align, seed=seed, progress=progress, began=began,
         )  # fmt: skip
     if json:
         print_json(report)
@@ -58,8 +61,9 @@ def run(
     screen = console()
     show_stages(screen, report)
     show_answers(screen, report["answers"])
+    last = report["stages"][-1]["name"]
     screen.print(
-        f"\n{report['seconds']:.0f} s in all. The model is in [bold]{folder}/sft[/bold]; look inside: "
+        f"\n{report['seconds']:.0f} s in all. The model is in [bold]{folder}/{last}[/bold]; look inside: "
         f"[bold]glaswerk lab {folder}[/bold], talk to it: [bold]glaswerk chat {folder}[/bold]",
         soft_wrap=True,
     )

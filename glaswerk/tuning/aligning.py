@@ -8,14 +8,16 @@ several replies to each question, keeps what that judge likes best and learns it
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 
 from glaswerk import runtime
 from glaswerk.align.batches import Answers, Endings, Pairs
@@ -25,7 +27,10 @@ from glaswerk.align.pairs import Answered, Pair
 from glaswerk.align.reward import RewardModel, reward_loss
 from glaswerk.align.reward import save as save_reward
 from glaswerk.errors import GlaswerkError
+from glaswerk.home import replacing
 from glaswerk.model import Decoder
+from glaswerk.model.lora import LoRAConfig
+from glaswerk.model.weights import save as save_tensors
 from glaswerk.opened import OpenedModel, load
 from glaswerk.planning import Machine
 from glaswerk.progress import Progress
@@ -33,20 +38,25 @@ from glaswerk.run import Run
 from glaswerk.stages import card, record, stage_report, trained_facts
 from glaswerk.train import Checkpoints, Conversations, Objective, TrainPlan, TrainResult, train
 from glaswerk.train.loop import Batches
+from glaswerk.train.resume import trained
 from glaswerk.tuning.adapted import ADAPTER_RATE, attached, baked
 from glaswerk.tuning.gathered import PAIRS_FILE, as_tokens, pairs_of, split, usual
 from glaswerk.tuning.measured import finish_tuned, honest
 from glaswerk.tuning.planned import Budget, agreed, check_budget, planned
 from glaswerk.tuning.sampled import best_and_worst
 
-#: pairs in a step
-SIZE = 16
-#: passes over the pairs that help; after them the rejected answers are only pushed down further (docs/log.md)
-PASSES = 3
+#: pairs in a step, and rows of packed conversations
+SIZE, ROWS = 16, 8
+#: passes over answers or rewards that help
+PASSES = 4
+#: and of preferring itself: after half a pass the rejected answers are only pushed down further (docs/log.md)
+DPO_PASSES = 0.5
+#: the share of the budget after which the preferred answers are learned and preferring begins
+FIRST_SHARE = 0.65
 #: weight of the chosen answer's own likelihood in DPO: without it a small model forgets how to say either (docs/log.md)
 LIKELIHOOD = 10.0
-#: AdamW's rate for the model's own weights
-RATE = 1e-3
+#: AdamW's rate for the model's own weights, and what is left of a rate where preferring is learned
+RATE, GENTLY = 1e-3, 0.3
 #: the share of the budget that the model's own replies may take
 REPLIES = 0.35
 
@@ -73,7 +83,8 @@ def align(
     if method not in METHODS:
         raise GlaswerkError(f"there is no method {method!r}: choose {', '.join(METHODS)}")
     check_budget(minutes, steps)
-    Preference(beta=beta)  # refuses a beta that is none
+    Preference(beta=beta)  # these two refuse what cannot be meant
+    LoRAConfig(1 if rank is None else rank)
     job = Run(folder)
     if job.finished(method):
         raise GlaswerkError(f"{folder} has a {method} stage already: delete {folder / method} to train it anew")
@@ -82,17 +93,28 @@ def align(
     runtime.deterministic()
     runtime.seed_everything(job.data["seed"])
     with job.lock():
-        sources = list(data) or list(usual(job))
-        asked = {
-            "stage": stage, "data": [Path(each).name for each in sources], "steps": steps,
-            "minutes": None if steps else minutes, "rank": rank, "beta": beta,
-        }  # fmt: skip
-        agreed(job, method, asked)
-        opened = load(str(job.stage(stage)), "fp32")
-        opened.require_chat()
-        opened.model.to(runtime.device())
-        METHODS[method](Work(job, method, opened, sources, began, minutes, steps, rank, beta, progress or Progress()))
+        make(
+            job, method, stage=stage, data=data, minutes=minutes, steps=steps, rank=rank, beta=beta, began=began,
+            show=progress or Progress(),
+        )  # fmt: skip
     return stage_report(job, method, began)
+
+
+def make(
+    job: Run, method: str, *, began: float, show: Progress, stage: str = "sft", data: Sequence[str] = (),
+    minutes: float = 3.0, steps: int | None = None, rank: int | None = None, beta: float = 0.1,
+) -> None:  # fmt: skip
+    """The same in a run that is locked already; ``began``: when the budget's clock started."""
+    sources = list(data) or list(usual(job))
+    asked = {
+        "stage": stage, "data": [Path(each).name for each in sources], "steps": steps,
+        "minutes": None if steps else minutes, "rank": rank, "beta": beta,
+    }  # fmt: skip
+    agreed(job, method, asked)
+    opened = load(str(job.stage(stage)), "fp32")
+    opened.require_chat()
+    opened.model.to(runtime.device())
+    METHODS[method](Work(job, method, opened, sources, began, minutes, steps, rank, beta, show))
 
 
 def hint(job: Run, stage: str) -> str:
@@ -141,6 +163,15 @@ class Work:
         """Pairs side by side."""
         return Pairs(answered, SIZE, self.job.data["seed"], self.opened.tokenizer.end_id)
 
+    def chosen(self, answered: Sequence[Answered]) -> tuple[Answers, int]:
+        """The preferred answers packed into rows as in the assistant's stage, and how many batches make a pass."""
+        model = self.opened.model
+        width = min(model.config.context, TrainPlan(**self.job.data["plan"]["sft"]).time)
+        talks = [each.chosen for each in answered]
+        rows = Conversations(talks, width, ROWS, self.job.data["seed"], self.opened.tokenizer.end_id)
+        per_pass = -(-rows.per_epoch // ROWS)
+        return Answers(rows, max(self.steps or 0, PASSES * per_pass)), per_pass
+
     def draft(self, batch: int, width: int) -> TrainPlan:
         """A plan without its number of steps: AdamW, since a model that was trained is only to be moved a little."""
         return TrainPlan(
@@ -148,12 +179,13 @@ class Work:
             decay=0.8, dtype=self.machine.dtype, compile=False,
         )  # fmt: skip
 
-    def train(
-        self, model: Decoder, batches: Batches, objective: Objective, draft: TrainPlan, per_pass: int
-    ) -> TrainResult:
-        """Plan and train; only adapters where a rank was asked for."""
+    def attach(self, model: Decoder) -> None:
+        """Only adapters are trained where a rank was asked for."""
         self.known = attached(model, self.rank, self.job.data["seed"])
-        budget = Budget(self.began, 60 * self.minutes, self.steps, PASSES * per_pass)
+
+    def train(self, model: Decoder, batches: Batches, objective: Objective, draft: TrainPlan, most: int) -> TrainResult:
+        """Plan and train, at most ``most`` steps where the clock decides."""
+        budget = Budget(self.began, 60 * self.minutes, self.steps, most)
         plan = planned(self.job, self.name, model, batches, objective, draft, budget, self.show)
         return train(
             model, batches, objective, plan, stage=self.name, checkpoints=Checkpoints(self.job.resume(self.name)),
@@ -174,20 +206,26 @@ class Work:
 
 # ---------------------------------------------------------------------------------------------- the methods
 def dpo(work: Work) -> None:
-    """Direct preference optimisation of the whole model, or of adapters."""
+    """Direct preference optimisation of the whole model, or of adapters: first the preferred answers are learned like
+    any others, so that the model can say them at all; then they are preferred (Rafailov et al. 2023, section 4)."""
     learn, back = work.pairs()
     model = work.opened.model
     # the reference computes as training does, or the first step would find a difference that is none
     model.compute_dtype = torch.bfloat16 if work.machine.dtype == "bf16" else None
     before = honest(work.job, work.opened, work.show)
+    work.attach(model)
+    learn_chosen(work, model, learn)
+    model.eval()
     batches, kept_back = work.batches(learn), work.batches(back) if back else None
     work.show.start("reference", len(learn) + len(back), "pairs")
     keep_reference(model, batches, work.show)
     if kept_back:
         keep_reference(model, kept_back, work.show)
-    work.show.done(f"log-probabilities of {len(learn) + len(back):,} pairs under {work.opened.origin.name}")
+    work.show.done(f"what the model says of {len(learn) + len(back):,} pairs before it prefers")
     objective = Preference(beta=work.beta, likelihood=LIKELIHOOD)
-    result = work.train(model, batches, objective, work.draft(2 * batches.size, batches.time), batches.per_epoch)
+    draft = work.draft(2 * batches.size, batches.time)
+    draft = replace(draft, other_rate=GENTLY * draft.other_rate)
+    result = work.train(model, batches, objective, draft, max(1, int(DPO_PASSES * batches.per_epoch)))
     more: dict[str, Any] = {"pairs": len(learn)}
     model.eval()
     if kept_back:
@@ -198,13 +236,34 @@ def dpo(work: Work) -> None:
     finish_tuned(work.job, work.name, work.opened, work.baked(model), result, before, more, work.show)
 
 
+def learn_chosen(work: Work, model: Decoder, learn: Sequence[Answered]) -> None:
+    """The preferred answers, learned; what came of it is kept with the unfinished stage, and so is each step to it."""
+    done = work.job.resume(work.name) / "chosen.safetensors"
+    if not done.is_file():
+        batches, per_pass = work.chosen(learn)
+        most = PASSES * per_pass
+        budget = Budget(work.began, 60 * work.minutes * FIRST_SHARE, work.steps and most, most)
+        draft = work.draft(ROWS, batches.conversations.time)
+        plan = planned(work.job, work.name, model, batches, answer_loss, draft, budget, work.show, "chosen")
+        result = train(
+            model, batches, answer_loss, plan, stage="chosen", checkpoints=Checkpoints(work.job.resume("chosen")),
+            log=work.job, peak=work.machine.peak, progress=work.show,
+        )  # fmt: skip
+        with replacing(done) as part:
+            save_tensors({name: value.detach().cpu() for name, value in trained(model).items()}, part)
+        shutil.rmtree(work.job.resume("chosen"), ignore_errors=True)
+        work.show.done(f"learned the preferred answers: {result.steps:,} steps, loss {result.loss:.3f}")
+    model.load_state_dict(load_file(done), strict=False)
+
+
 def reward(work: Work) -> None:
     """A model that gives a reply a number, trained to give preferred ones more."""
     learn, back = work.pairs()
     model = RewardModel.of(work.opened.model)
     batches = work.batches(learn)
     draft = work.draft(2 * batches.size, batches.time)
-    result = work.train(model, Endings(batches), reward_loss, draft, batches.per_epoch)
+    work.attach(model)
+    result = work.train(model, Endings(batches), reward_loss, draft, PASSES * batches.per_epoch)
     model.eval()
     measured = rewards_of(model, work.batches(back)) if back else rewards_of(model, batches)
     chosen_P, rejected_P = measured
@@ -240,13 +299,10 @@ def reject(work: Work) -> None:
     pairs, gain = best_and_worst(work.job, work.opened, work.name, work.sources, work.replies_seconds, work.show)
     before = honest(work.job, work.opened, work.show)
     learn, _ = work.tokens(pairs)
-    model, seed = work.opened.model, work.job.data["seed"]
-    width = min(model.config.context, TrainPlan(**work.job.data["plan"]["sft"]).time)
-    rows = Conversations([each.chosen for each in learn], width, SIZE // 2, seed, work.opened.tokenizer.end_id)
-    draft = work.draft(SIZE // 2, width)
-    per_pass = -(-rows.per_epoch // (SIZE // 2))
-    batches = Answers(rows, work.steps or PASSES * per_pass)
-    result = work.train(model, batches, answer_loss, draft, per_pass)
+    model = work.opened.model
+    work.attach(model)
+    batches, per_pass = work.chosen(learn)
+    result = work.train(model, batches, answer_loss, work.draft(ROWS, batches.conversations.time), PASSES * per_pass)
     model.eval()
     work.keep_pairs()
     more = {"pairs": len(pairs), **gain}

@@ -24,7 +24,7 @@ from glaswerk.errors import GlaswerkError
 from glaswerk.evaluate import score_conversations
 from glaswerk.export import Spoken
 from glaswerk.found import Origin, find
-from glaswerk.model.lora import trainable_count
+from glaswerk.model.lora import LoRAConfig, trainable_count
 from glaswerk.model.weights import save_model
 from glaswerk.opened import OpenedModel, load
 from glaswerk.progress import Progress
@@ -61,6 +61,7 @@ def tune(
     began, show = time.perf_counter(), progress or Progress()
     if steps is not None and steps < 1:
         raise GlaswerkError(f"--steps {steps} trains nothing: give at least 1")
+    LoRAConfig(rank)  # refuses a rank that is none
     origin = find(model)
     if not chats:
         raise GlaswerkError(f"{model} is no run with texts to learn from: give conversations with --chat FILE.jsonl")

@@ -20,7 +20,7 @@ CORPUS, VOTES = "corpus", "votes"
 #: where a run keeps its votes, and a stage its pairs
 VOTES_FILE, PAIRS_FILE = "votes.jsonl", "pairs.jsonl"
 #: questions about the own corpus, at most and at least; and how many are asked to measure the speed
-MOST, LEAST, TRIED = 2400, 200, 32
+MOST, LEAST, TRIED = 4000, 200, 32
 #: every so many questions' pairs are kept back to measure with
 EVERY = 10
 

@@ -63,16 +63,16 @@ def agreed(job: Run, stage: str, asked: dict[str, Any]) -> dict[str, Any]:
 
 def planned(
     job: Run, stage: str, model: Decoder, batches: Batches, objective: Objective, draft: TrainPlan, budget: Budget,
-    show: Progress,
+    show: Progress, part: str = "train",
 ) -> TrainPlan:  # fmt: skip
-    """``draft`` with its number of steps, kept in the run."""
+    """``draft`` with its number of steps, kept in the run as a ``part`` of the stage's plan."""
     kept = job.data["plan"][stage]
-    if "train" not in kept:
+    if part not in kept:
         steps = budget.steps or affordable(model, batches, objective, draft, budget, show)
         plan = replace(draft, steps=steps, warmup=max(1, min(10, steps // 20)), checkpoint_every=max(1, steps // 10))
-        kept["train"] = asdict(plan)
+        kept[part] = asdict(plan)
         job.save()
-    return TrainPlan(**kept["train"])
+    return TrainPlan(**kept[part])
 
 
 def affordable(
