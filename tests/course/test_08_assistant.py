@@ -250,14 +250,15 @@ def test_the_readers_own_ratings_are_learned(model: OpenedModel, ratings: Module
     # a reply of one's own that is one of the model's gets that one's reward
     own = told(model, "judged", rater="me", ratings=mine, number=2, reply=found["replies"][4]["text"])
     assert own["reward"] == pytest.approx(reward[4], abs=2e-2)
-    assert told(model, "pair", number=2)["replies"] == [one["text"] for one in found["replies"][4:6]]
+    assert told(model, "pairs")["pairs"][2]["replies"] == [one["text"] for one in found["replies"][4:6]]
 
 
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
         ("learned", {"rater": "me", "ratings": ["0l", "1r"]}), ("learned", {"rater": "me", "ratings": ["99l"] * 3}),
-        ("learned", {"rater": "me", "ratings": ["0x"] * 3}), ("learned", {"rater": "nobody"}), ("pair", {"number": 16}),
+        ("learned", {"rater": "me", "ratings": ["0x"] * 3}), ("learned", {"rater": "nobody"}),
+        ("judged", {"number": 16}),
         ("learned", {"ratings": ["0l"] * 17}), ("judged", {"reply": "x" * 401}), ("steps", {"pair": "other"}),
         ("stages", {"prompt": "x" * 301}), ("stages", {"number": 6}), ("marks", {"talk": "../x"}),
     ],

@@ -29,6 +29,8 @@ MOST, SECONDS = 400, 40
 BESIDE = {"life", "compare", "review", "training"}
 Questions = dict[str, dict[str, list[dict[str, Any]]]]
 
+#: what figures go on to compute once they are there is done too (later.js)
+LATER_DONE = "() => !document.querySelector('.later progress')"
 DRIVE = Path(__file__).with_name("drive.js").read_text("utf-8")
 
 
@@ -56,6 +58,7 @@ def main(chapters: list[str], first: bool) -> None:
             with Visit(tab, root + path) as visit:
                 for figure, text in visit.settle():
                     print(f"{path}: {figure} is not ready: {text or 'no word'}", file=sys.stderr)
+                visit.page.wait_for_function(LATER_DONE, timeout=120_000)
                 keep(told["first"], asked_by(visit, root))
                 write(union(told, before))
                 if first:

@@ -44,7 +44,7 @@ class DpoSteps extends Later {
 
   body() {
     const { question, steps, done, parts, part } = this.data, { beta } = this.state;
-    const step = Math.min(this.state.step, done), place = Math.max(0, BETAS.indexOf(beta));
+    const step = Math.max(0, Math.min(Math.trunc(this.state.step), done)), place = Math.max(0, BETAS.indexOf(beta));
     return html`<div class="controls">${this.segments("pair", PAIRS.map((value) => ({ value, label: this.t(value) })), this.t("pair"))}
         ${this.slider("step", { label: this.t("step"), min: 0, max: steps, step: 1, digits: 0 })}
         <label class="slider">${this.t("beta")}<span class="value">${this.n(beta, 2)}</span><input type="range" data-key="beta" min="0" max=${BETAS.length - 1} step="1" .value=${String(place)} aria-valuetext=${this.n(beta, 2)}

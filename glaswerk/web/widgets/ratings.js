@@ -7,10 +7,11 @@ import { Figure, define, html, nothing, svg } from "../figure.js";
 import texts from "../texts/ratings.js";
 
 const RATERS = ["me", "longer", "shorter", "varied"];
+const FEWEST = 3; // ratings that something is learned from
 
 class Ratings extends Figure {
   static texts = texts;
-  static reloads = ["number", "rater", "ratings"];
+  static reloads = ["rater", "ratings"];
 
   constructor() {
     super();
@@ -23,6 +24,8 @@ class Ratings extends Figure {
 
   initial() { return { rater: "me", number: 0, ratings: "" }; }
 
+  /** the question that is shown; a URL may name one that is not there */
+  get number() { return Math.min(Math.max(0, Math.trunc(this.state.number)), this.data.pairs.length - 1); }
   /** "0l", "3r", ... @returns {string[]} */
   get ratings() { return this.state.ratings.match(/\d+[lr]/g) ?? []; }
   /** what the reward model learns from */
@@ -30,23 +33,27 @@ class Ratings extends Figure {
 
   /** @param {AbortSignal} signal */
   async load(signal) {
-    const { number, rater } = this.state;
-    const pair = await this.demo("pair", { language, number }, signal);
-    const enough = rater !== "me" || (live && this.ratings.length >= pair.fewest);
-    let learned = null, few = "";
-    if (enough) {
-      try { learned = await this.demo("learned", this.given, signal); }
-      catch (error) { if (!(error instanceof Told) || error.message === "stopped") throw error; few = this.t(error.message); }
-    }
+    const { rater } = this.state;
+    const enough = rater !== "me" || (live && this.ratings.length >= FEWEST);
+    let few = "";
+    // side by side: neither waits for the other
+    const [told, learned] = await Promise.all([
+      this.demo("pairs", { language }, signal),
+      enough ? this.demo("learned", this.given, signal).catch((error) => {
+        if (!(error instanceof Told) || error.message === "stopped") throw error;
+        few = this.t(error.message);
+        return null;
+      }) : null,
+    ]);
     this.judged = null;
     this.trouble = "";
     if (this.reply.trim() && learned) this.judge();
-    return { model: pair.model, pair, learned, few };
+    return { ...told, learned, few };
   }
 
   /** @param {string} side */
   rate(side) {
-    const { number } = this.data.pair, { count } = this.data.pair;
+    const { number } = this, count = this.data.pairs.length;
     const kept = this.ratings.filter((rating) => Number.parseInt(rating) !== number);
     const rated = [...kept, `${number}${side}`];
     const next = Array.from({ length: count }, (_, step) => (number + 1 + step) % count).find((place) => !rated.some((rating) => Number.parseInt(rating) === place));
@@ -57,7 +64,7 @@ class Ratings extends Figure {
   async judge() {
     const mine = ++this.judging;
     try {
-      const found = await this.demo("judged", { ...this.given, number: this.state.number, reply: this.reply });
+      const found = await this.demo("judged", { ...this.given, number: this.number, reply: this.reply });
       if (mine !== this.judging) return;
       this.judged = found;
       this.trouble = "";
@@ -76,14 +83,14 @@ class Ratings extends Figure {
   }
 
   pair() {
-    const { question, replies, number, count, fewest } = this.data.pair;
+    const { number } = this, count = this.data.pairs.length, { question, replies } = this.data.pairs[number];
     const rated = this.ratings.length, same = replies[0] === replies[1];
     const mine = this.ratings.find((rating) => Number.parseInt(rating) === number)?.slice(-1);
     const side = (/** @type {number} */ place) => html`<section class="reply"><p lang="">${replies[place]}</p><button type="button" class="button quiet" data-name=${place ? "right" : "left"} aria-pressed=${String(mine === "lr"[place])} ?disabled=${same} @click=${() => this.rate("lr"[place])}>${this.t("better")}</button></section>`;
     return html`<p><b lang="">${question}</b> <span class="faint">${this.t("of", { number: number + 1, count })}</span></p>
       <div class="two even replies">${side(0)}${side(1)}</div>
-      <div class="controls"><button type="button" class="button quiet" data-name="skip" @click=${() => this.set({ number: (number + 1) % count })}>${this.t(same ? "same" : "skip")}</button>
-        <span class="faint" data-name="rated">${rated < fewest ? this.t("fewer", { count: rated, fewest }) : this.t("told", { count: rated })}${live ? nothing : html` ${this.t("needs_live")}`}</span></div>`;
+      <div class="controls"><button type="button" class="button quiet" data-name="skip" @click=${() => { this.set({ number: (number + 1) % count }); if (this.reply.trim() && this.data.learned) this.judge(); }}>${this.t(same ? "same" : "skip")}</button>
+        <span class="faint" data-name="rated">${rated < FEWEST ? this.t("fewer", { count: rated, fewest: FEWEST }) : this.t("told", { count: rated })}${live ? nothing : html` ${this.t("needs_live")}`}</span></div>`;
   }
 
   /** @param {any} learned */
@@ -110,7 +117,7 @@ class Ratings extends Figure {
   }
 
   cheat() {
-    const { question } = this.data.pair;
+    const { question } = this.data.pairs[this.number];
     return html`<div class="controls"><label class="control grow">${this.t("cheat", { question })}<input class="prompt" data-name="cheat" type="text" maxlength="400" autocomplete="off" .value=${this.reply}
         @input=${(/** @type {any} */ event) => { this.reply = event.target.value; clearTimeout(this.timer); this.timer = window.setTimeout(() => this.judge(), 350); }}></label></div>
       ${this.trouble ? html`<p class="figure-state error" role="alert">${this.trouble}</p>` : this.judged ? html`<p data-name="judged">${this.t("judged", { reward: this.n(this.judged.reward, 2), above: this.percent(this.judged.above, 0) })}</p>` : nothing}`;

@@ -34,7 +34,7 @@ def beside(name: str) -> ModuleType:
 
 talk = beside("talk")
 ratings, steps_module = beside("ratings"), beside("steps")
-pair, learned, judged, steps = ratings.pair, ratings.learned, ratings.judged, steps_module.steps
+pairs, learned, judged, steps = ratings.pairs, ratings.learned, ratings.judged, steps_module.steps
 
 #: the stages that this chapter is about, the earliest first, and how many tokens each writes
 STAGES, WRITTEN = ("base", "sft", "dpo"), 24
@@ -244,5 +244,4 @@ def numbers() -> dict[str, float]:
         "bt_loss": float(bradley_terry_loss(torch.tensor([high]), torch.tensor([low]))),
         "bt_wrong": float(bradley_terry_loss(torch.tensor([low]), torch.tensor([high]))),
         "rated": ratings.COUNT, "kept": ratings.COUNT - 1, "dpo_steps": steps_module.STEPS,
-        "fewest": ratings.FEWEST,
     }  # fmt: skip

@@ -92,15 +92,15 @@ def last_states(model: OpenedModel, rows: Sequence[Sequence[int]]) -> Tensor:
     return model.model.hidden(ids_RT)[torch.arange(len(rows)), last_R].float()
 
 
-@demo(language={*talk.LANGUAGES}, number=(0, COUNT - 1))
-def pair(model: OpenedModel, language: str = "en", number: int = 0) -> dict[str, Any]:
-    """Question ``number`` and two replies of the open model, both drawn at the same temperature."""
+@demo(language={*talk.LANGUAGES})
+def pairs(model: OpenedModel, language: str = "en") -> dict[str, Any]:
+    """All questions, each with two replies of the open model, drawn at the same temperature."""
     language = talk.tongue(model, language)
     found = replies_of(model, language)
     return {
-        "model": model.origin.name, "question": talk.talks(language)["questions"][number], "number": number,
-        "count": COUNT, "fewest": FEWEST, "temperature": TEMPERATURE, "chat": model.has_chat,
-        "replies": found.texts[2 * number : 2 * number + 2],
+        "model": model.origin.name, "temperature": TEMPERATURE,
+        "pairs": [{"question": question, "replies": found.texts[2 * number : 2 * number + 2]}
+                  for number, question in enumerate(talk.talks(language)["questions"])],
     }  # fmt: skip
 
 
