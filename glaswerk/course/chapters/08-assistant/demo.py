@@ -212,7 +212,7 @@ def costs(model: OpenedModel) -> dict[str, Any]:
     for name in STAGES if run is not None else ():
         facts = run.data["stages"].get(name) if run is not None else None
         if facts and "val_bits_per_byte" in facts:
-            found.append({"name": name, "bits": facts["val_bits_per_byte"], "steps": facts.get("steps")})
+            found.append({"name": name, "bits": facts["val_bits_per_byte"]})
     missing = [name for name in STAGES if name not in [each["name"] for each in found]]
     return {
         "model": model.origin.name, "run": None if run is None else run.name, "missing": missing, "stages": found,

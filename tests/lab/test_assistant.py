@@ -1,0 +1,110 @@
+"""Chapter 8 in a browser: what is missing is said with the command that makes it, the reader's own ratings teach a
+reward model, and what a page makes of DPO's log-probabilities is what the library makes of them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from browser import TEXT, Visit, lab
+
+from glaswerk.align.losses import dpo_loss
+from glaswerk.course import demo
+from glaswerk.model import Decoder, ModelConfig
+from glaswerk.model.weights import save_model
+from glaswerk.opened import load
+from glaswerk.run import Run
+from glaswerk.tokenizer import train_bpe
+
+PAGE = "en/chapters/08-assistant/"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run with a base and an assistant, and no DPO yet."""
+    tokenizer = train_bpe([TEXT], 500)
+    model = Decoder(ModelConfig.modern(vocabulary_size=500, width=64, layers=2, heads=2, context=256))
+    job = Run.create(tmp_path_factory.mktemp("assistant") / "talk", seed=0)
+    for number, stage in enumerate(("base", "sft")):
+        generator = torch.Generator().manual_seed(number)
+        for parameter in model.parameters():
+            parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
+        save_model(job.stage(stage), model, tokenizer)
+        job.finish(stage, {"val_bits_per_byte": 2.0 + number})
+    return job
+
+
+@pytest.fixture(scope="module")
+def page(chromium: Any, run: Run) -> Iterator[Any]:
+    with lab(run.path, run.path.parent) as root, Visit(chromium, root + PAGE) as visit:
+        assert not visit.settle()
+        visit.page.wait_for_function("() => !document.querySelector('.later progress')", timeout=60_000)
+        yield visit.page
+        assert not visit.said
+
+
+def number(page: Any, figure: str, name: str) -> float:
+    """What a figure shows under a name."""
+    text = page.locator(f"glaswerk-{figure} [data-name={name}]").first.inner_text()
+    return float(re.sub(r"[^\d.−-].*", "", text).replace("−", "-"))
+
+
+def test_a_stage_that_is_not_there_comes_with_its_command(page: Any) -> None:
+    assert page.locator("glaswerk-parting .stage-texts dt").count() == 2
+    missing = page.locator("glaswerk-parting [data-name=missing]").inner_text()
+    assert "dpo" in missing and "glaswerk align talk --method dpo" in missing
+    assert "dpo" in page.locator("glaswerk-forgetting [data-name=missing]").inner_text()
+    assert number(page, "forgetting", "sft") == 3.0
+
+
+def test_the_page_reckons_as_the_library(page: Any, run: Run) -> None:
+    told = json.loads(demo.call("08-assistant", "steps", {}, load(run.path)))
+    at = 9
+    slider = page.locator("glaswerk-dpo-steps input[data-key=step]")
+    slider.fill(str(at))
+    for place, beta in enumerate((0.01, 0.03, 0.1, 0.3, 1.0)):
+        page.locator("glaswerk-dpo-steps input[data-key=beta]").fill(str(place))
+        good, bad = (
+            sum(told[side]["log_probs"][at]) - sum(told[side]["log_probs"][0]) for side in ("chosen", "rejected")
+        )
+        assert number(page, "dpo-steps", "margin") == pytest.approx(beta * (good - bad), abs=2e-3)
+        loss = float(dpo_loss(torch.tensor([good]), torch.tensor([bad]), beta))
+        assert number(page, "dpo-steps", "loss") == pytest.approx(loss, abs=2e-4)
+    assert page.locator("glaswerk-dpo-steps .written > div").count() == 2
+
+
+def test_ones_own_ratings_teach_a_reward_model(page: Any, run: Run) -> None:
+    figure = page.locator("glaswerk-ratings")
+    for side in ("left", "right", "left"):
+        assert figure.locator("[data-name=pairs]").count() == 0
+        figure.locator(f"[data-name={side}]").click()
+    figure.locator("[data-name=pairs]").wait_for(timeout=30_000)
+    assert number(page, "ratings", "pairs") == 3 and "ratings.ratings=0l1r2l" in page.url
+    figure.locator("[data-name=cheat]").fill("Paris ist")
+    figure.locator("[data-name=judged]").wait_for(timeout=30_000)
+    told = json.loads(
+        demo.call(
+            "08-assistant",
+            "judged",
+            {"rater": "me", "ratings": ["0l", "1r", "2l"], "number": 3, "reply": "Paris ist"},
+            load(run.path),
+        )
+    )
+    said = figure.locator("[data-name=judged]").inner_text().replace("−", "-")
+    assert float(re.search(r"-?\d+\.\d+", said)[0]) == pytest.approx(told["reward"], abs=0.02)
+    figure.locator("button.reset").click()
+    page.wait_for_function("() => !document.querySelector('glaswerk-ratings [data-name=pairs]')", timeout=30_000)
+
+
+def test_a_place_where_stages_part_can_be_chosen(page: Any, run: Run) -> None:
+    told = json.loads(demo.call("08-assistant", "stages", {}, load(run.path)))
+    strip = page.locator("glaswerk-parting .look-strip button")
+    assert strip.count() == len(told["path"])
+    place = len(told["path"]) - 1
+    strip.nth(place).click()
+    shown = page.locator("glaswerk-parting [data-name=p-0-0]").inner_text()
+    assert float(shown.rstrip(" %\u00a0\u202f")) == pytest.approx(100 * told["places"][place]["table"][0][0], rel=0.06)
