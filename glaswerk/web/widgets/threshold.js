@@ -72,9 +72,10 @@ class Threshold extends Pieces {
       return right ? svg`<circle class=${how} cx=${x(sure)} cy=${y} r="4.5"></circle>` : svg`<path class=${how} d="M${x(sure) - 4} ${y - 4}l8 8m0 -8l-8 8"></path>`;
     };
     return html`<div class="scroll" tabindex="0" role="group" aria-label=${this.t("dots")}><svg class="plot replies" viewBox="0 0 ${width} ${high}" role="img" aria-label=${this.t("dots")}>
-      ${names.map((name, place) => svg`<text x="0" y=${row * place + 14}>${this.t(name)}</text><line class="grid" x1=${left} x2=${width - 26} y1=${row * place + 34} y2=${row * place + 34}></line>`)}
+      <line class="now" x1=${x(t)} x2=${x(t)} y1="2" y2=${high - 18}></line>
+      ${names.map((name, place) => svg`<text class="row-name" x="0" y=${row * place + 14}>${this.t(name)}</text><line class="grid" x1=${left} x2=${width - 26} y1=${row * place + 34} y2=${row * place + 34}></line>`)}
       ${[0, 0.25, 0.5, 0.75, 1].map((tick) => svg`<text x=${x(tick)} y=${high - 4} text-anchor=${tick ? "middle" : "start"}>${this.percent(tick, 0)}</text>`)}
-      <line class="now" x1=${x(t)} x2=${x(t)} y1="2" y2=${high - 18}></line>${this.data.dots.map(mark)}</svg></div>
+      ${this.data.dots.map(mark)}</svg></div>
       <p class="faint legend-line"><span class="c-value">●</span> ${this.t("right_mark")} · <span class="c-loss">✕</span> ${this.t("wrong_mark")} · ${this.t("faded")}</p>`;
   }
 
@@ -84,7 +85,7 @@ class Threshold extends Pieces {
     return chart({
       label: this.t("chart"), x: [0, 100], y: [0, 100], xLabel: this.t("coverage_axis"), yLabel: this.t("risk_axis"), width: 460, height: 270,
       series: [...MEASURES.filter((name) => name !== this.state.measure).map((name) => ({ name: "", className: "faint-line", dash: "2 4", points: line(name) })), { name: "", points: line(this.state.measure) }],
-      more: (/** @type {any} */ x, /** @type {any} */ y) => (given ? svg`<circle class="here" cx=${x((100 * given) / asked)} cy=${y((100 * wrong) / given)} r="5.5"></circle>` : nothing),
+      more: (/** @type {any} */ x, /** @type {any} */ y) => (given ? svg`<circle class="at-threshold" cx=${x((100 * given) / asked)} cy=${y((100 * wrong) / given)} r="5.5"></circle>` : nothing),
     });
   }
 
