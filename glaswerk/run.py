@@ -25,7 +25,7 @@ from glaswerk.errors import GlaswerkError
 from glaswerk.home import explain, make_folder, read_json, write_json
 
 MANIFEST = "run.json"
-#: later stages first: which stage of a run a user most likely wants to talk to
+#: later stages first: which stage of a run a user most likely wants to talk to; of others, the last one made
 STAGE_ORDER = ("grpo", "ppo", "dpo", "reject", "sft", "base")
 #: stages that judge and do not write
 JUDGES = ("reward",)
@@ -108,14 +108,17 @@ class Run:
         """Whether the stage is recorded as complete and its weights are there."""
         return name in self.data["stages"] and (self.stage(name) / "model.safetensors").is_file()
 
+    def writers(self) -> list[str]:
+        """The finished stages that write text, the earliest first; a reward model only judges."""
+        order = {name: place for place, name in enumerate(reversed(STAGE_ORDER))}
+        finished = [name for name in self.data["stages"] if self.finished(name) and name not in JUDGES]
+        return sorted(finished, key=lambda name: order.get(name, len(order)))
+
     def latest_stage(self) -> str:
         """The finished stage that is furthest along. Raises :class:`GlaswerkError` if none is."""
-        for name in STAGE_ORDER:
-            if self.finished(name):
-                return name
-        others = [name for name in self.data["stages"] if self.finished(name) and name not in JUDGES]
-        if others:
-            return others[-1]
+        known = [name for name in self.writers() if name in STAGE_ORDER]
+        if known or self.writers():
+            return (known or self.writers())[-1]
         raise GlaswerkError(
             f"the run {self.path} has no finished stage yet: `glaswerk run --out {self.path}` goes on with it"
         )

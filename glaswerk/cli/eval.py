@@ -123,7 +123,6 @@ def measure(
 
 def stages_of(model: str) -> list[str]:
     """A run's finished stages, the earliest first; anything else is itself."""
-    from glaswerk.evaluate import kept
     from glaswerk.found import run_named
     from glaswerk.run import Run
 
@@ -132,7 +131,7 @@ def stages_of(model: str) -> list[str]:
         return [model]
     run = Run(place)
     run.latest_stage()  # says what to do where none is finished
-    return [str(run.stage(name)) for name in kept.stages(run)]
+    return [str(run.stage(name)) for name in run.writers()]
 
 
 def one(opened: OpenedModel, name: str, options: dict[str, Any], progress: Progress) -> Score:

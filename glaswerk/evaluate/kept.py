@@ -16,7 +16,7 @@ from glaswerk.errors import GlaswerkError
 from glaswerk.evaluate.metrics.intervals import difference
 from glaswerk.evaluate.scoring import Score
 from glaswerk.home import read_json, write_json
-from glaswerk.run import STAGE_ORDER, Run
+from glaswerk.run import Run
 
 FILE = "evaluation.json"
 #: what makes two results comparable
@@ -76,18 +76,11 @@ def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return all(one[key] == other[key] for key in SAME)
 
 
-def stages(run: Run) -> list[str]:
-    """The finished stages, the earliest first."""
-    finished = [name for name in run.data["stages"] if run.finished(name)]
-    order = {name: place for place, name in enumerate(reversed(STAGE_ORDER))}
-    return sorted(finished, key=lambda name: order.get(name, len(order)))
-
-
 def beside(run: Run, score: Score) -> dict[str, dict[str, Any]]:
     """The kept results of the same task, asked in the same way, by stage, the earliest first."""
     wanted = as_json(score)
     found = {}
-    for stage in stages(run):
+    for stage in run.writers():
         for row in read(run.stage(stage)):
             if same(row, wanted):
                 found[stage] = row

@@ -26,7 +26,7 @@ def offered(holder: Holder) -> dict[str, str]:
     for path in runs:
         try:
             run = Run(path)
-            stages = [stage for stage in run.data["stages"] if run.finished(stage)]
+            stages = run.writers()
         except GlaswerkError:  # half written, or not ours
             continue
         for stage in stages:

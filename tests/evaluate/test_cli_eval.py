@@ -80,7 +80,7 @@ def test_a_runs_stages_are_kept_and_compared(
     assert len(kept.read(copy / "sft")) == 4
     # asked in another way it is another result
     ask(capsys, str(copy / "sft"), own, "--shots", "1")
-    assert len(kept.read(copy / "sft")) == 5 and list(kept.stages(Run(copy))) == ["base", "sft"]
+    assert len(kept.read(copy / "sft")) == 5 and Run(copy).writers() == ["base", "sft"]
     code, out, _ = ask(capsys, str(copy / "sft"), own, "--limit", "1")
     assert code == 0 and "(1 item, guessing gets" in out
     (copy / "sft" / kept.FILE).write_text('{"results": 3}')

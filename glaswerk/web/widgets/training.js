@@ -65,7 +65,7 @@ class Training extends Figure {
     const columns = [["parameters", 0], ["tokens", 0], ["seconds", 0], ["tokens_per_second", 0], ["val_loss", 3], ["val_bits_per_byte", 3]];
     return html`<div class="scroll" tabindex="0" role="region" aria-label=${this.t("stages")}><table class="run-stages"><caption class="visually-hidden">${this.t("stages")}</caption>
       <thead><tr><th scope="col">${this.t("stage")}</th>${columns.map(([key]) => html`<th scope="col">${this.t(String(key))}</th>`)}</tr></thead>
-      <tbody>${done.map((event) => html`<tr><th scope="row">${event.stage}</th>${columns.map(([key, digits]) => html`<td class="num">${this.n(event[key], Number(digits))}</td>`)}</tr>`)}</tbody></table></div>`;
+      <tbody>${done.map((event) => html`<tr><th scope="row">${event.stage}</th>${columns.map(([key, digits]) => html`<td class="num">${event[key] === undefined ? "–" : this.n(event[key], Number(digits))}</td>`)}</tr>`)}</tbody></table></div>`;
   }
 
   /** Stages side by side, each from its first step. @param {RunEvent[]} steps @param {string[]} stages */

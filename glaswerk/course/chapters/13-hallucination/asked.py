@@ -27,11 +27,10 @@ from glaswerk.corpora.sentences import first_sentences
 from glaswerk.errors import GlaswerkError
 from glaswerk.evaluate import overlap
 from glaswerk.evaluate.choice import WORDS
-from glaswerk.evaluate.kept import stages
 from glaswerk.evaluate.likelihood import Asked, likelihoods
 from glaswerk.evaluate.phrasings import HELD_OUT
 from glaswerk.evaluate.scoring import chats
-from glaswerk.run import JUDGES, Run
+from glaswerk.run import Run
 from glaswerk.tokenizer.chip import chip
 
 if TYPE_CHECKING:
@@ -275,7 +274,7 @@ def talking(model: OpenedModel) -> list[str]:
     """The finished stages of the open model's run that answer questions, the earliest first."""
     if model.origin.run is None:
         return []
-    return [name for name in stages(Run(model.origin.run)) if name != "base" and name not in JUDGES]
+    return [name for name in Run(model.origin.run).writers() if name != "base"]
 
 
 @lru_cache(maxsize=3)

@@ -167,12 +167,11 @@ def shown(task: MultipleChoice, sample: Sample) -> dict[str, Any]:
 # ---------------------------------------------------------------------------------------------- two against each other
 def stages_of(model: OpenedModel) -> list[str]:
     """The other finished stages of the open model's run."""
-    from glaswerk.evaluate.kept import stages
     from glaswerk.run import Run
 
     if model.origin.run is None:
         return []
-    return [stage for stage in stages(Run(model.origin.run)) if stage != model.origin.stage]
+    return [stage for stage in Run(model.origin.run).writers() if stage != model.origin.stage]
 
 
 @demo(language={"en", "de"}, rival=40, piece=(0, LAST))

@@ -51,10 +51,9 @@ def stage(run: Path | None, name: str) -> OpenedModel:
 
 def contestants(model: OpenedModel) -> dict[str, tuple[str | None, float]]:
     """Name -> the stage to ask (None: the open model) and the temperature."""
-    from glaswerk.evaluate.kept import stages
     from glaswerk.run import Run
 
-    there = stages(Run(model.origin.run)) if model.origin.run is not None else []
+    there = Run(model.origin.run).writers() if model.origin.run is not None else []
     if len(there) > 1:
         return {name: (None if name == model.origin.stage else name, OWN) for name in there}
     return {f"T = {temperature:g}": (None, temperature) for temperature in TEMPERATURES}
