@@ -117,11 +117,11 @@ def stages(
         "model": model.origin.name, "question": question, "questions": offered, "number": number, "form": form,
         "chat": model.has_chat, "run": None if run is None else run.name,
         "missing": [name for name in STAGES if name not in there] if run is not None else [*STAGES],
-        "prompt_tokens": talk.chips(model, ids), "path": talk.chips(model, path),
         "stages": [
             {"name": name, "text": each.tokenizer.decode(written[name]), "tokens": talk.chips(each, written[name])}
             for name, each in there.items()
         ],
+        "prompt_tokens": talk.chips(model, ids), "path": talk.chips(model, path),
         "places": [
             {
                 "favourites": talk.chips(model, row.tolist()),
@@ -236,7 +236,7 @@ def numbers() -> dict[str, float]:
 
     return {
         "policy_chosen": policy[0], "policy_rejected": policy[1], "reference_chosen": reference[0],
-        "reference_rejected": reference[1], "ratio_chosen": ratios[0], "ratio_rejected": ratios[1], "beta": beta,
+        "reference_rejected": reference[1], "ratio_chosen": ratios[0], "lost": -ratios[1], "beta": beta,
         "margin": margin, "sigma": 1 / (1 + math.exp(-margin)), "loss": loss(ratios[0], ratios[1]),
         "start": loss(0.0, 0.0),
         "margin_large": 10 * margin, "loss_large": loss(ratios[0], ratios[1], 10 * beta),
