@@ -56,7 +56,7 @@ FIRST_SHARE = 0.65
 #: weight of the chosen answer's own likelihood in DPO: without it a small model forgets how to say either (docs/log.md)
 LIKELIHOOD = 10.0
 #: AdamW's rate for the model's own weights, and what is left of a rate where preferring is learned
-RATE, GENTLY = 1e-3, 0.3
+RATE, GENTLY = 1e-3, 0.1
 #: the share of the budget that the model's own replies may take
 REPLIES = 0.35
 
