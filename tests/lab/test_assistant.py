@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import torch
 from browser import TEXT, Visit, lab
 
 from glaswerk.align.losses import dpo_loss
+from glaswerk.align.pairs import load_pairs
 from glaswerk.course import demo
 from glaswerk.model import Decoder, ModelConfig
 from glaswerk.model.weights import save_model
@@ -77,13 +79,22 @@ def test_the_page_reckons_as_the_library(page: Any, run: Run) -> None:
     assert page.locator("glaswerk-dpo-steps .written > div").count() == 2
 
 
-def test_ones_own_ratings_teach_a_reward_model(page: Any, run: Run) -> None:
+def test_ones_own_ratings_teach_a_reward_model(page: Any, run: Run, tmp_path: Path) -> None:
     figure = page.locator("glaswerk-ratings")
     for side in ("left", "right", "left"):
         assert figure.locator("[data-name=pairs]").count() == 0
         figure.locator(f"[data-name={side}]").click()
     figure.locator("[data-name=pairs]").wait_for(timeout=30_000)
     assert number(page, "ratings", "pairs") == 3 and "ratings.ratings=0l1r2l" in page.url
+    # the file is what `glaswerk align --data` reads
+    with page.expect_download() as download:
+        figure.locator("[data-name=keep]").click()
+    file = tmp_path / download.value.suggested_filename
+    download.value.save_as(file)
+    told = json.loads(demo.call("08-assistant", "pairs", {}, load(run.path)))["pairs"]
+    for place, (pair, better) in enumerate(zip(load_pairs(file), (0, 1, 0), strict=True)):
+        assert pair.messages == [{"role": "user", "content": told[place]["question"]}]
+        assert [pair.chosen, pair.rejected] == [told[place]["replies"][better], told[place]["replies"][1 - better]]
     figure.locator("[data-name=cheat]").fill("Paris ist")
     figure.locator("[data-name=judged]").wait_for(timeout=30_000)
     told = json.loads(

@@ -27,7 +27,7 @@ class Ratings extends Figure {
   /** the question that is shown; a URL may name one that is not there */
   get number() { return Math.min(Math.max(0, Math.trunc(this.state.number)), this.data.pairs.length - 1); }
   /** "0l", "3r", ... @returns {string[]} */
-  get ratings() { return this.state.ratings.match(/\d+[lr]/g) ?? []; }
+  get ratings() { return (this.state.ratings.match(/\d+[lr]/g) ?? []).filter((/** @type {string} */ rating) => !this.data || Number.parseInt(rating) < this.data.pairs.length); }
   /** what the reward model learns from */
   get given() { return { language, rater: this.state.rater, ...(this.state.rater === "me" ? { ratings: this.ratings } : {}) }; }
 
@@ -90,7 +90,16 @@ class Ratings extends Figure {
     return html`<p><b lang="">${question}</b> <span class="faint">${this.t("of", { number: number + 1, count })}</span></p>
       <div class="two even replies">${side(0)}${side(1)}</div>
       <div class="controls"><button type="button" class="button quiet" data-name="skip" @click=${() => { this.set({ number: (number + 1) % count }); if (this.reply.trim() && this.data.learned) this.judge(); }}>${this.t(same ? "same" : "skip")}</button>
-        <span class="faint" data-name="rated">${rated < FEWEST ? this.t("fewer", { count: rated, fewest: FEWEST }) : this.t("told", { count: rated })}${live ? nothing : html` ${this.t("needs_live")}`}</span></div>`;
+        <span class="faint" data-name="rated">${rated < FEWEST ? this.t("fewer", { count: rated, fewest: FEWEST }) : this.t("told", { count: rated })}${live ? nothing : html` ${this.t("needs_live")}`}</span></div>
+      ${rated ? html`<p class="faint"><a download="ratings.jsonl" data-name="keep" href="data:application/jsonl;charset=utf-8,${encodeURIComponent(this.lines)}">${this.t("keep")}</a> ${this.t("keep_for")} <code>glaswerk align RUN --method reward --data ratings.jsonl</code></p>` : nothing}`;
+  }
+
+  /** The ratings as `glaswerk align` reads them: one pair a line, with TRL's columns. */
+  get lines() {
+    return this.ratings.map((rating) => {
+      const { question, replies } = this.data.pairs[Number.parseInt(rating)], left = rating.endsWith("l");
+      return `${JSON.stringify({ prompt: question, chosen: replies[left ? 0 : 1], rejected: replies[left ? 1 : 0] })}\n`;
+    }).join("");
   }
 
   /** @param {any} learned */
