@@ -13,8 +13,7 @@ import math
 import re
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,14 @@ from glaswerk.model.weights import load_model
 from glaswerk.opened import OpenedModel, load
 from glaswerk.progress import Progress
 from glaswerk.run import Run
-from glaswerk.stages import called, finish_stage, score_held_out, score_held_out_answers, stage_report
+from glaswerk.stages import (
+    called,
+    finish_stage,
+    score_held_out,
+    score_held_out_answers,
+    stage_report,
+    unstarted_is_removed,
+)
 from glaswerk.tokenizer import Tokenizer, render_chat, train_bpe
 from glaswerk.tokenizer import load as load_tokenizer
 from glaswerk.train import Checkpoints, Conversations, TrainPlan, Windows, next_token_loss, train
@@ -85,7 +91,7 @@ def run(
     runtime.deterministic()
     runtime.seed_everything(seed)
     job = open_run(sources, out, seed=seed, minutes=minutes, shape=shape, show=show)
-    with job.lock(), unstarted_is_removed(job):
+    with job.lock(), unstarted_is_removed(job, "corpus"):
         corpus = read_corpus(job, sources, seed, strict, show)
         tokenizer = learn_tokenizer(job, corpus, show)
         plan = make_plan(job, minutes * (1 - ALIGN_SHARE * prefers), shape, began, show)
@@ -151,17 +157,6 @@ def open_run(sources: Sequence[str], out: Path | None, *, seed: int, minutes: fl
             f"{folder} was planned for {job.data.get('minutes')} minutes and keeps that plan; a new --out starts anew"
         )
     return job
-
-
-@contextmanager
-def unstarted_is_removed(job: Run) -> Iterator[None]:
-    """A run whose texts were refused leaves nothing behind: no folder that would refuse the mended texts later."""
-    try:
-        yield
-    except GlaswerkError:
-        if "corpus" not in job.data:
-            shutil.rmtree(job.path, ignore_errors=True)
-        raise
 
 
 def read_corpus(job: Run, sources: Sequence[str], seed: int, strict: bool, show: Progress) -> dict[str, Any]:
@@ -409,7 +404,7 @@ def pretrain(
     runtime.deterministic()
     runtime.seed_everything(seed)
     job = open_run(sources, out or default_out(sources), seed=seed, minutes=minutes, shape=shape, show=show)
-    with job.lock(), unstarted_is_removed(job):
+    with job.lock(), unstarted_is_removed(job, "corpus"):
         corpus = read_corpus(job, sources, seed, False, show)
         tokenizer = learn_tokenizer(job, corpus, show)
         if steps is not None and "plan" not in job.data:

@@ -6,8 +6,10 @@ Left out: how a stage is trained (``pipeline.py``, ``tuning``).
 from __future__ import annotations
 
 import hashlib
+import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
@@ -15,6 +17,7 @@ from glaswerk import __version__
 from glaswerk.align import corpus_conversations
 from glaswerk.align.chats import Rendered
 from glaswerk.corpora import Packed, documents
+from glaswerk.errors import GlaswerkError
 from glaswerk.evaluate import TextScore, kept, score_conversations, score_text
 from glaswerk.model import Decoder
 from glaswerk.model.weights import save_model
@@ -22,6 +25,18 @@ from glaswerk.progress import Progress
 from glaswerk.run import Run
 from glaswerk.tokenizer import Tokenizer, render_chat
 from glaswerk.train import Conversations, TrainPlan, TrainResult
+
+
+@contextmanager
+def unstarted_is_removed(job: Run, sign: str) -> Iterator[None]:
+    """A run whose texts were refused before ``sign`` was in ``run.json`` leaves nothing behind: no folder that would
+    refuse the mended texts later."""
+    try:
+        yield
+    except GlaswerkError:
+        if sign not in job.data:
+            shutil.rmtree(job.path, ignore_errors=True)
+        raise
 
 
 def score_held_out(model: Decoder, packed: Packed, stage: TrainPlan) -> TextScore:

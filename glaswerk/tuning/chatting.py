@@ -29,7 +29,7 @@ from glaswerk.model.weights import save_model
 from glaswerk.opened import OpenedModel, load
 from glaswerk.progress import Progress
 from glaswerk.run import Run
-from glaswerk.stages import record, stage_report, trained_facts
+from glaswerk.stages import record, stage_report, trained_facts, unstarted_is_removed
 from glaswerk.train import Checkpoints, Conversations, TrainPlan, train
 from glaswerk.tuning.adapted import ADAPTER_RATE, attached, baked
 
@@ -73,7 +73,7 @@ def tune(
         raise GlaswerkError(f"{job.path} is finished: talk to it, or choose another --out")
     runtime.deterministic()
     runtime.seed_everything(job.data["seed"])
-    with job.lock():
+    with job.lock(), unstarted_is_removed(job, "plan"):
         learn_chats(job, origin, talks, rank, nf4, steps, show)
     return stage_report(job, STAGE, began)
 
@@ -82,7 +82,7 @@ def begun(folder: Path, origin: Origin, identity: dict[str, Any]) -> Run:
     """The run to go on with, or a new one. A folder with another run is refused."""
     if not Run.is_run(folder):
         return Run.create(
-            folder, seed=0, identity=identity, sources=[origin.name], plan={},
+            folder, seed=0, identity=identity, sources=[origin.name],
             versions={"glaswerk": __version__, "torch": torch.__version__},
         )  # fmt: skip
     job = Run(folder)
@@ -108,15 +108,15 @@ def learn_chats(
     known = attached(model, rank, job.data["seed"], nf4)
     model.compute_dtype = torch.bfloat16 if machine.dtype == "bf16" else None
     before = score_conversations(model, held).loss
-    if "train" not in job.data["plan"].setdefault(STAGE, {}):
+    if "plan" not in job.data:
         count = steps or max(4, PASSES * -(-data.per_epoch // ROWS))
         plan = TrainPlan(
             steps=count, batch=ROWS, time=width, muon=False, other_rate=ADAPTER_RATE, decay=0.8, dtype=machine.dtype,
             warmup=max(1, min(10, count // 20)), compile=False, checkpoint_every=max(1, count // 10), log_every=1,
         )  # fmt: skip
-        job.data["plan"][STAGE]["train"] = asdict(plan)
+        job.data["plan"] = {STAGE: asdict(plan)}
         job.save()
-    plan = TrainPlan(**job.data["plan"][STAGE]["train"])
+    plan = TrainPlan(**job.data["plan"][STAGE])
     trained = trainable_count(model)
     total = model.parameters_count()["total"]
     show.note(f"{trained:,} of {total:,} numbers are trained ({trained / total:.2%}), {len(learn):,} conversations")
@@ -150,7 +150,12 @@ def rows_of(opened: OpenedModel, talks: Sequence[Any], show: Progress) -> tuple[
     kept, cut = fit(rendered, width)
     if said := cut.said(width):
         show.note(said)
-    return kept, width
+    usable = [(ids, mask) for ids, mask in kept if any(mask[1:])]
+    if len(usable) < len(kept):
+        show.note(f"{len(kept) - len(usable):,} of them have no answer within {width:,} tokens: left out")
+    if not usable:
+        raise GlaswerkError(f"no conversation has an answer within {width:,} tokens: give shorter ones")
+    return usable, width
 
 
 def card(job: Run, facts: dict[str, Any], rank: int, nf4: bool) -> str:
