@@ -60,7 +60,9 @@ def export_site(model: str, folder: Path, dtype: str, json: bool) -> None:
         print_json({**told, "in_browser": not made.why_not})
         return
     screen = console()
-    lives = "the model runs in the page" if not made.why_not else f"the model does not run in the page: {made.why_not}"
+    lives = f"the model runs in the page, in {made.numbers}"
+    if made.why_not:
+        lives = f"the model does not run in the page: {made.why_not}"
     screen.print(f"{folder}  [faint]{made.bytes / 1e6:,.1f} MB, {made.pages} pages; {lives}[/faint]", soft_wrap=True)
     if made.left_out:
         screen.print(f"[faint]{made.left_out:,} answers to controls did not fit and were left out[/faint]")

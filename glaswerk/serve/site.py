@@ -38,7 +38,8 @@ IN_BROWSER = ("tokens", "trace", "next", "step", "row", "stack")
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What was written. ``why_not`` says why the model does not run in the page; empty: it does."""
+    """What was written. ``why_not`` says why the model does not run in the page; empty: it does, in these
+    ``numbers``."""
 
     folder: Path
     pages: int
@@ -46,6 +47,7 @@ class Site:
     left_out: int
     bytes: int
     why_not: str
+    numbers: str
 
 
 def write_site(model: str | Path, folder: Path | str, progress: Progress | None = None) -> Site:
@@ -70,7 +72,8 @@ def write_site(model: str | Path, folder: Path | str, progress: Progress | None 
         site_model.write_model(opened, folder / "model")
     room = min(MOST_ANSWERS, MOST_SITE - SPARE - size(folder))
     answers, left_out = write_answers(holder, folder / "data", room, browser=not why_not, progress=progress)
-    made = Site(folder, len(pages.paths()), answers, left_out, size(folder), why_not)
+    numbers = "" if why_not else site_model.numbers(opened)
+    made = Site(folder, len(pages.paths()), answers, left_out, size(folder), why_not, numbers)
     write_json(folder / MARK, {"glaswerk": __version__, "model": holder.name, "pages": made.pages, "answers": answers})
     return made
 
