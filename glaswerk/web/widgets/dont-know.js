@@ -28,7 +28,10 @@ class DontKnow extends Pieces {
   whenWrong() { return this.controls(); }
 
   /** @param {string} way */
-  named(way) { return ["plain", "offer", "source"].includes(way) ? this.t(`way_${way}`) : this.t("way_stage", { stage: way }); }
+  named(way) {
+    if (way === "source" && this.data.stages.length) return this.t("way_source_stage", { stage: this.data.open });
+    return ["plain", "offer", "source"].includes(way) ? this.t(`way_${way}`) : this.t("way_stage", { stage: way });
+  }
 
   body() {
     const { rows, ways, run, stages } = this.data;
