@@ -188,10 +188,11 @@ def test_refusals_are_one_line_and_leave_nothing(
 
 
 def test_what_counts_as_a_help() -> None:
-    better = {"declined_before": 0.0, "declined": 0.6, "right_before": 0.9, "right": 0.85}
+    better = {"declined_before": 0.0, "declined": 0.6, "right_before": 0.9, "right": 0.85, "declined_wrongly": 0.1}
     assert helps(better)[0]
     assert not helps({**better, "declined": 0.02})[0], "within chance"
     assert not helps({**better, "right": 0.5})[0], "too dear"
+    assert not helps({**better, "declined_wrongly": 0.55})[0], "it only learned to decline"
 
 
 def test_align_in_the_main_job_is_checked_first(tmp_path: Path, call_run: Callable[..., str]) -> None:

@@ -34,7 +34,8 @@ def said(shares: Honesty) -> str:
     """In words."""
     return (
         f"{shares.right:.0%} of {shares.known} answers about texts it read are right, "
-        f"{shares.rightly_declined:.0%} of {shares.unknown} about titles it never met say so"
+        f"{shares.wrongly_declined:.0%} decline; of {shares.unknown} about titles it never met "
+        f"{shares.rightly_declined:.0%} decline"
     )
 
 
@@ -58,5 +59,6 @@ def finish_tuned(
         shares = (("right", before.right, after.right), ("declined", before.rightly_declined, after.rightly_declined))
         for key, was, now in shares:
             more |= {f"{key}_before": round(was, 4), key: round(now, 4)}
+        more["declined_wrongly"] = round(after.wrongly_declined, 4)
         show.note(f"{name}: {said(after)}")
     finish_stage(job, name, model, opened.tokenizer, result, loss, bits, show, **more)
