@@ -72,7 +72,7 @@ class Parting extends Figure {
   }
 
   /** A probability with two digits that say something. @param {number} p */
-  share(p) { return this.percent(p, p > 0.1 ? 0 : Math.min(8, Math.max(1, Math.ceil(-Math.log10(100 * p + 1e-12)) + 1))); }
+  share(p) { return p < 1e-6 ? `< ${this.percent(1e-6, 4)}` : this.percent(p, p > 0.1 ? 0 : Math.min(8, Math.max(1, Math.ceil(-Math.log10(100 * p + 1e-12)) + 1))); }
 
   /** @param {number} at */
   looks(at) {
