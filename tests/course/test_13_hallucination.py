@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -306,6 +307,21 @@ def test_stages_meet_the_same_questions(sft: OpenedModel) -> None:
     assert [row["way"] for row in part["rows"]] == ["sft"] and part["count"] == 12
 
 
+def test_a_run_is_named_as_a_command_wants_it(chapter: ModuleType, tmp_path: Path) -> None:
+    assert chapter.told_as(tmp_path / "runs" / "paris") == "runs/paris"
+    assert chapter.told_as(tmp_path / "elsewhere" / "paris") == "paris"
+
+
+def test_a_run_with_a_base_stage_only_is_asked_in_other_words(run: Run, tmp_path: Path) -> None:
+    job = Run.create(tmp_path / "young", seed=0)
+    shutil.copytree(run.corpus, job.corpus)
+    shutil.copytree(run.stage("sft"), job.stage("base"))
+    job.finish("base", {})
+    found = told(load(job.path), "honest", piece=0)
+    assert (found["ways"], found["stages"], found["run"]) == (["plain", "offer", "source"], [], "young")
+    assert set(found["rows"][0]["kinds"]) == {"read", "unread", "made-up"}
+
+
 def test_a_model_without_a_run_is_asked_in_other_words(base: OpenedModel, chapter: ModuleType) -> None:
     found = told(base, "honest", piece=0)
     assert found["ways"] == ["plain", "offer", "source"] and found["run"] is None and found["stages"] == []
@@ -360,7 +376,7 @@ def test_the_numbers_of_the_prose() -> None:
     for cost in (1, 3, 9):
         p = numbers[f"break_{cost}"] / 100
         assert p - cost * (1 - p) == pytest.approx(0)  # there, answering brings as much as silence
-    assert (numbers["brier_right"], numbers["brier_wrong"]) == (brier([0.9], [1]), brier([0.9], [0]))
+    assert (numbers["brier_right"], numbers["brier_wrong"]) == pytest.approx((0.01, 0.81))
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ export default {
     interval: "do not know: 95 % interval {low}–{high}",
     no_stage: "This run has no stage that was taught to say “I do not know”. It is made by",
     no_run: "The open model belongs to no run, so there are no stages to compare. A run is made by",
+    no_sft: "This run has a base stage only, which continues text and was never taught to answer. An assistant is made by",
     then: "Its stage that was taught to say “I do not know” is made by",
   },
   de: {
@@ -62,6 +63,7 @@ export default {
     interval: "weiß nicht: 95-%-Intervall {low}–{high}",
     no_stage: "Dieser Lauf hat keine Stufe, die gelernt hat, „Das weiß ich nicht“ zu sagen. Sie entsteht mit",
     no_run: "Das offene Modell gehört zu keinem Lauf, also gibt es keine Stufen zu vergleichen. Ein Lauf entsteht mit",
+    no_sft: "Dieser Lauf hat nur eine Basisstufe, die Text fortsetzt und das Antworten nie gelernt hat. Ein Assistent entsteht mit",
     then: "Seine Stufe, die gelernt hat, „Das weiß ich nicht“ zu sagen, entsteht mit",
   },
 };

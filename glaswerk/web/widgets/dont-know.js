@@ -41,7 +41,13 @@ class DontKnow extends Pieces {
         <thead><tr><td></td>${kinds.map((name) => html`<th scope="col">${this.t(name)}</th>`)}</tr></thead>
         <tbody>${ways.map((/** @type {string} */ way, /** @type {number} */ place) => html`<tr><th scope="row">${this.named(way)}</th>${kinds.map((name) => html`<td>${rows[place] ? this.bar(rows[place].kinds[name]) : html`<span class="faint">–</span>`}</td>`)}</tr>`)}</tbody></table></div>
       <p class="faint legend-line">${OUTCOMES.map((name) => html`<span class="key-pair"><span class=${`key ${name}`} aria-hidden="true"></span> ${this.t(name)}</span> `)}</p>
-      ${stages.includes("dpo") ? nothing : html`<p class="notice-line">${run === null ? html`${this.t("no_run")} <code>glaswerk run wikipedia-en</code>. ${this.t("then")}` : this.t("no_stage")} <code>glaswerk align ${run ?? "wikipedia-en"} --method dpo</code>.</p>`}`;
+      ${stages.includes("dpo") ? nothing : this.missing(run, stages)}`;
+  }
+
+  /** What is missing, and the commands that make it. @param {string|null} run @param {string[]} stages */
+  missing(run, stages) {
+    const before = run === null ? html`${this.t("no_run")} <code>glaswerk run wikipedia-en</code>. ${this.t("then")}` : stages.length ? this.t("no_stage") : html`${this.t("no_sft")} <code>glaswerk sft ${run}</code>. ${this.t("then")}`;
+    return html`<p class="notice-line">${before} <code>glaswerk align ${run ?? "runs/wikipedia-en"} --method dpo</code>.</p>`;
   }
 
   /** @param {any} counts */

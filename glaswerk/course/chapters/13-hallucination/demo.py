@@ -19,7 +19,7 @@ import numpy as np
 from glaswerk.course.demo import demo, load_module
 from glaswerk.errors import GlaswerkError, NotHere
 from glaswerk.evaluate.choice import MultipleChoice, Question
-from glaswerk.evaluate.metrics.calibration import abstention, area_under_risk
+from glaswerk.evaluate.metrics.calibration import abstention, area_under_risk, brier
 from glaswerk.evaluate.metrics.intervals import wilson
 from glaswerk.evaluate.task import chosen
 from glaswerk.evaluate.tasks import open_task
@@ -259,8 +259,14 @@ def honest(
     return {
         "model": model.origin.name, "sources": asked.sources(model), "source": source_of(model, source),
         "ways": ways, "rows": rows, "count": len(ways) * TRIES, "open": model.origin.stage, "stages": stages,
-        "run": model.origin.run.name if model.origin.run is not None else None,
+        "run": None if model.origin.run is None else told_as(model.origin.run),
     }  # fmt: skip
+
+
+def told_as(run: Path) -> str:
+    """How a command names a run: as it lies in the folder of runs, without what is nobody's business on a page."""
+    name = run.resolve().name
+    return f"runs/{name}" if run.resolve().parent.name == "runs" else name
 
 
 # ---------------------------------------------------------------------------------------------- two sentences
@@ -311,7 +317,6 @@ def sentence_pairs(model: OpenedModel, language: str = "en", source: str = "own"
 # ---------------------------------------------------------------------------------------------- read once
 #: how many different texts are looked at
 READS = tuple(round(10 ** (k / 8)) for k in range(8, 41))
-FACTS = (300, 1000, 3000)
 
 
 @demo(facts=(100, 3000), steep=(0, 2))
@@ -339,9 +344,8 @@ def numbers() -> dict[str, float]:
     thousand = {row["read"]: row for row in seen_once(1000, 1.0)["rows"]}[1000]
     # a grader that takes away ``loss`` points for a wrong answer: guessing pays above loss / (1 + loss)
     breaks = {f"break_{loss}": 100 * loss / (1 + loss) for loss in (1, 3, 9)}
-    brier_9, brier_5 = (0.9 - 1) ** 2, (0.9 - 0) ** 2
     return {
         "facts": 1000, "once": 100 * thousand["once"], "never": 100 * thousand["never"],
-        "unseen": thousand["counts"][0], "single": thousand["counts"][1], **breaks,
-        "brier_right": brier_9, "brier_wrong": brier_5, "exam": 25.0,
+        "single": thousand["counts"][1], **breaks,
+        "brier_right": brier([0.9], [1]), "brier_wrong": brier([0.9], [0]),
     }  # fmt: skip
