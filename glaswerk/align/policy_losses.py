@@ -15,9 +15,9 @@ from torch import Tensor
 from glaswerk.align.advantages import kl_k3, masked_mean
 from glaswerk.errors import GlaswerkError
 
-#: what GRPO's sum over tokens is divided by: each reply's own length, then the replies' number (Shao et al. 2024: a long
-#: reply's tokens weigh less); the tokens of the batch, so that all weigh the same (TRL's "bnpo"); the longest length that
-#: was allowed, a constant (Dr. GRPO, Liu et al. 2025: a long wrong reply is not spared)
+#: what GRPO's sum over tokens is divided by: each reply's own length, then the number of replies (Shao et al. 2024: the
+#: tokens of a long reply weigh less); the tokens of the batch, so that all weigh the same (TRL's "bnpo"); the longest
+#: length that was allowed, a constant (Dr. GRPO, Liu et al. 2025: a long wrong reply is not spared)
 NORMALISATIONS = ("reply", "batch", "constant")
 
 
