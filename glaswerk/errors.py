@@ -16,4 +16,8 @@ class GlaswerkError(Exception):
 
 
 class NotHere(GlaswerkError):
-    """Something that can be fetched and is not on this machine yet."""
+    """Something that can be fetched or made and is not on this machine yet."""
+
+
+class NoModel(GlaswerkError):
+    """No model is open."""

@@ -12,9 +12,10 @@ from itertools import pairwise
 from typing import Any
 
 from glaswerk.course import demo
-from glaswerk.errors import GlaswerkError
+from glaswerk.errors import GlaswerkError, NoModel
 from glaswerk.serve import beside
 from glaswerk.serve.holder import Holder
+from glaswerk.serve.recorded import answer as recorded_answer
 from glaswerk.serve.weights import weight, weights
 
 #: the longest prompt in characters
@@ -29,7 +30,17 @@ Arguments = Mapping[str, Any]
 
 def answer(holder: Holder, kind: str, arguments: Arguments) -> str:
     """The answer to one request. Raises :class:`GlaswerkError` for what cannot be answered, ``LookupError`` for a kind
-    that is none."""
+    that is none. Without a model, what was recorded of another."""
+    try:
+        return computed(holder, kind, arguments)
+    except NoModel:
+        if holder.state != "recorded":
+            raise
+        return recorded_answer(kind, arguments)
+
+
+def computed(holder: Holder, kind: str, arguments: Arguments) -> str:
+    """The answer, computed now."""
     if kind.startswith("demo/"):
         _, chapter, name = kind.split("/") if kind.count("/") == 2 else ("", "", "")
         function = demo.demos(chapter).get(name) if chapter else None

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glaswerk.errors import GlaswerkError
+from glaswerk.errors import GlaswerkError, NoModel
 from glaswerk.found import run_named
 from glaswerk.run import MANIFEST, Run
+from glaswerk.serve import recorded
 
 if TYPE_CHECKING:
     from glaswerk.lens.trace import Trace
@@ -26,7 +27,8 @@ KEPT_TRACES = 4
 
 
 class Holder:
-    """``state`` is "none", "loading", "ready" or "failed"; ``name`` and ``error`` say more. Thread-safe."""
+    """``state`` is "none", "recorded" (no model anywhere: answers of another are shown), "loading", "ready" or
+    "failed"; ``name`` and ``error`` say more. Thread-safe."""
 
     def __init__(self, model: str | None = None, runs: Path = Path("runs")) -> None:
         self.runs = runs
@@ -48,6 +50,10 @@ class Holder:
         """Begin to load what was asked for, or the best there is; returns at once."""
         name = self._asked or best_model(self.runs)
         if name is None or (self.watched is not None and furthest(self.watched) is None):
+            if self.training() is None and recorded.model():
+                self.state, self.name = "recorded", recorded.model()
+            elif self.state == "recorded":  # a run has begun
+                self.state, self.name = "none", ""
             return  # look_again() opens the run once a stage of it is finished
         with self._changing:
             if self.state == "loading":
@@ -59,7 +65,7 @@ class Holder:
         """A run may have finished a stage meanwhile: its first, or one further than the one that is open."""
         if self.state == "failed" and self.watched is None and (found := run_named(self._asked)) is not None:
             self.watched, self.state = found, "none"  # the run that was asked for has begun
-        if self.state == "none":
+        if self.state in ("none", "recorded"):
             self.start()
         elif self.state == "ready" and self.opened is not None and (self._asked is None or self.watched is not None):
             origin = self.opened.origin
@@ -103,7 +109,7 @@ class Holder:
             )
         if self.state == "failed":
             raise GlaswerkError(str(self.error), self.error.german)
-        raise GlaswerkError(
+        raise NoModel(
             "no model is open: make one with `glaswerk run`, then reload this page",
             "Kein Modell ist offen. Mach eines mit `glaswerk run` und lade diese Seite neu.",
         )

@@ -36,7 +36,7 @@ function showModel() {
   if (!state) return;
   state.dataset.state = status.state;
   const name = state.querySelector(".model-name");
-  const words = { none: language === "de" ? "kein Modell" : "no model", loading: `${status.name} …`, failed: status.name };
+  const words = { none: language === "de" ? "kein Modell" : "no model", recorded: language === "de" ? `aufgezeichnet: ${status.name}` : `recorded: ${status.name}`, loading: `${status.name} …`, failed: status.name };
   if (name) name.textContent = words[/** @type {keyof typeof words} */ (status.state)] ?? status.name;
   state.title = status.error || status.name;
 }
