@@ -92,7 +92,7 @@ def test_stages_are_opened_as_they_finish(tmp_path: Path, named: bool, monkeypat
     holder.start()
     while holder.state == "loading":  # a run that begins after the lab
         time.sleep(0.02)
-    assert holder.state == ("failed" if named else "none")
+    assert holder.state == ("failed" if named else "recorded")
     run = Run.create(tmp_path / "paris", seed=0)
     Run.create(tmp_path / "other", seed=0)
     holder.look_again()
