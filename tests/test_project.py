@@ -111,9 +111,13 @@ def test_no_paths_of_one_machine_and_no_registry_hosts() -> None:
 
 
 def test_no_data_and_no_foreign_code_is_carried() -> None:
-    """Texts, weights and vendored code come from packages, never from this tree."""
+    """Texts, weights and vendored code come from packages, never from this tree. What the lab shows where there is no
+    model is our own: numbers that the library computed (``glaswerk/serve/recorded.py``)."""
     kinds = {".bin", ".safetensors", ".gguf", ".pt", ".pkl", ".npy", ".whl", ".zip", ".gz", ".tiktoken"}
     for path in tracked():
+        if path.relative_to(ROOT).as_posix() == "glaswerk/serve/recorded.zip":
+            assert path.stat().st_size < 700_000, "the recording is large: record a smaller model"
+            continue
         assert path.suffix not in kinds, f"{path.relative_to(ROOT)} is data"
         assert path.stat().st_size < 300_000, f"{path.relative_to(ROOT)} is large"
 

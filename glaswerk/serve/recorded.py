@@ -1,11 +1,12 @@
 """The course where no model is: answers recorded once from a small run of ours, and shown as what they are.
 
-``recorded.zip`` holds what pages ask when they open (``questions.json``, "first"), answered by the library as for an
-exported site. Made anew by
+``recorded.zip`` holds what the life of a prompt and chapters 0 to 7 ask when they open (``questions.json``, "first"),
+answered by the library as for an exported site. Made anew by
 
     python -m glaswerk.serve.recorded RUN
 
-Left out: what controls ask; they say that a model is needed.
+The model answers as if it had no run: no text of a corpus gets into the archive. Left out: what controls ask, and the
+chapters about a run's stages; they say that a model is needed.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from glaswerk.home import replacing
 from glaswerk.serve import static
 
 FILE = Path(__file__).with_name("recorded.zip")
-#: the entry that says of which model the answers are
-NAME = "name"
+#: the entry that says of which model the answers are; the last chapter that needs no run
+NAME, LAST = "name", "07"
 
 
 @cache
@@ -59,14 +60,18 @@ def entry(kind: str, arguments: Mapping[str, Any]) -> str:
 
 def record(name: str, file: Path = FILE) -> int:
     """Answer what pages ask first with the model ``name`` and write ``file``; returns the number of answers."""
+    from glaswerk.found import Origin
     from glaswerk.opened import load
     from glaswerk.serve import data, questions
     from glaswerk.serve.site import open_holder
 
-    holder = open_holder(load(name, "fp32"))
+    opened = load(name, "fp32")
+    opened.origin = Origin(opened.origin.folder, pulled=opened.origin.name)  # a name, and no run
+    holder = open_holder(opened)
     answers = {NAME: holder.name, entry("models", {}): json.dumps({"open": holder.name, "models": []})}
     for kind, arguments in questions.recorded("first"):
-        if "model" in arguments or "with" in arguments:  # a second model
+        _, _, chapter = kind.partition("demo/")
+        if "model" in arguments or "with" in arguments or chapter[:2] > LAST:  # a second model, or stages of a run
             continue
         try:
             answers.setdefault(entry(kind, arguments), data.answer(holder, kind, arguments))

@@ -43,7 +43,11 @@ def test_what_was_recorded_is_said_to_be(holder: Holder, client: TestClient) -> 
 
 
 def test_most_of_what_pages_ask_first_is_there() -> None:
-    first = [one for one in questions.recorded("first") if not {"model", "with"} & one[1].keys()]
+    first = [
+        one
+        for one in questions.recorded("first")
+        if not {"model", "with"} & one[1].keys() and one[0].partition("demo/")[2][:2] <= recorded.LAST
+    ]
     there = [one for one in first if recorded.entry(*one) in recorded.entries()]
     assert len(there) > 0.8 * len(first), f"{len(there)} of {len(first)}: python -m glaswerk.serve.recorded RUN"
 
