@@ -35,8 +35,8 @@ from glaswerk.tuning.adapted import ADAPTER_RATE, attached, baked
 
 STAGE = "sft"
 RANK = 8
-#: tokens of a row at most, and rows of a step
-ROOM, ROWS = 512, 8
+#: tokens of a row at most, and of a step: the activations of so many fit into the memory of a laptop
+ROOM, STEP = 512, 2048
 #: passes over the conversations
 PASSES = 2
 #: every so many conversations one is kept back to measure with
@@ -100,18 +100,19 @@ def learn_chats(
     opened.require_chat()
     model = opened.model.to(runtime.device())
     rendered, width = rows_of(opened, talks, show)
+    rows = max(1, STEP // width)
     back = rendered[EVERY - 1 :: EVERY]
     learn = [each for place, each in enumerate(rendered) if (place + 1) % EVERY] if back else rendered
     data, held = (
-        Conversations(each, width, ROWS, job.data["seed"], opened.tokenizer.end_id) for each in (learn, back or learn)
+        Conversations(each, width, rows, job.data["seed"], opened.tokenizer.end_id) for each in (learn, back or learn)
     )
     known = attached(model, rank, job.data["seed"], nf4)
     model.compute_dtype = torch.bfloat16 if machine.dtype == "bf16" else None
     before = score_conversations(model, held).loss
     if "plan" not in job.data:
-        count = steps or max(4, PASSES * -(-data.per_epoch // ROWS))
+        count = steps or max(4, PASSES * -(-data.per_epoch // rows))
         plan = TrainPlan(
-            steps=count, batch=ROWS, time=width, muon=False, other_rate=ADAPTER_RATE, decay=0.8, dtype=machine.dtype,
+            steps=count, batch=rows, time=width, muon=False, other_rate=ADAPTER_RATE, decay=0.8, dtype=machine.dtype,
             warmup=max(1, min(10, count // 20)), compile=False, checkpoint_every=max(1, count // 10), log_every=1,
         )  # fmt: skip
         job.data["plan"] = {STAGE: asdict(plan)}
