@@ -154,7 +154,8 @@ def open_run(sources: Sequence[str], out: Path | None, *, seed: int, minutes: fl
         job.data["minutes"] = minutes
     if job.data.get("minutes") != minutes:
         show.note(
-            f"{folder} was planned for --minutes {job.data.get('minutes'):g} and keeps that plan; a new --out starts anew"
+            f"{folder} was planned for --minutes {job.data.get('minutes'):g} and keeps that plan; "
+            "a new --out starts anew"
         )
     return job
 
