@@ -118,7 +118,7 @@ class Decoder(nn.Module):
         ``cache`` holds what came before and takes what is new. ``pad`` (``[B]``, integers) says how many
         tokens at the left of each row are padding: they get no position and nobody looks at them.
         ``positions`` (``[T]`` or ``[B, T]``) overrides where the tokens stand; by default they follow what is
-        in the cache. ``mask`` (bool ``[1 or B, T, S]``, only with ``positions`` and T > 1) is True where a token may
+        in the cache. ``mask`` (bool ``[1 or B, T, S]``, only with ``positions``) is True where a token may
         look, instead of at all before it: several texts with one beginning can lie side by side.
         """
         if taps is not None and ops.at_hand(ids_BT):
