@@ -12,8 +12,9 @@ from torch import Tensor
 
 from glaswerk.align.advantages import group_advantages
 from glaswerk.align.divergence import Guard
-from glaswerk.align.grpo import Learner, NothingToLearn, Settings
+from glaswerk.align.grpo import GRPO
 from glaswerk.align.rollout import Rollouts, graded, roll_out
+from glaswerk.align.rounds import Learner, NothingToLearn
 from glaswerk.errors import GlaswerkError
 from glaswerk.evaluate.task import Messages, Task, pair
 from glaswerk.model import Decoder, ModelConfig
@@ -54,7 +55,7 @@ def decoder() -> Decoder:
 
 def learner(guard: Guard | None = None, **settings: Any) -> Learner:
     model = decoder()
-    made = Settings(**{"max_tokens": 2, "group": 16, "batch": 24, "rate": 0.006, **settings})
+    made = GRPO(**{"max_tokens": 2, "group": 16, "batch": 24, "rate": 0.006, **settings})
     return Learner(model, copy.deepcopy(model), TOKENIZER, made, guard=guard)
 
 
@@ -96,11 +97,11 @@ def test_a_round_keeps_what_it_saw() -> None:
     assert torch.equal(seen.reward_B, shouted(seen.rollouts)) and seen.reward == pytest.approx(
         float(seen.reward_B.mean())
     )
-    assert torch.equal(seen.advantages_B, group_advantages(seen.reward_B, 16))
+    assert torch.equal(seen.prepared["advantages"], group_advantages(seen.reward_B, 16))
     assert seen.tokens == int(seen.rollouts.mask_BN.sum()) and seen.ended == sum(seen.rollouts.ended) / 48
     # one step at the old policy: all ratios are 1, so the loss is that of the advantages' means, which is 0 in all
     whole = learner(batch=48).round(PROMPTS, shouted, seed=0)
-    assert whole.loss == pytest.approx(-float(whole.advantages_B.mean()), abs=1e-5)
+    assert whole.loss == pytest.approx(-float(whole.prepared["advantages"].mean()), abs=1e-5)
 
 
 def test_the_same_seed_learns_the_same() -> None:
@@ -123,7 +124,7 @@ def test_beta_holds_it_back() -> None:
 
 def test_a_constant_reward_teaches_nothing() -> None:
     pupil = learner()
-    with pytest.raises(NothingToLearn, match=r"all 16 replies to each of 3 prompts .*0\.25.*nothing to learn"):
+    with pytest.raises(NothingToLearn, match=r"3 prompts, 16 replies each, mean 0\.25\): there is nothing to learn"):
         pupil.round(PROMPTS, constant, seed=0)
     for ours, before in zip(pupil.model.parameters(), pupil.reference.parameters(), strict=True):
         assert torch.equal(ours, before), "and nothing was changed"
@@ -149,13 +150,13 @@ def test_rewards_that_are_none() -> None:
 )
 def test_settings_that_cannot_be(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(GlaswerkError, match=said):
-        Settings(**wrong)
+        GRPO(**wrong)
 
 
 def test_the_reference_is_a_copy() -> None:
     model = decoder()
     with pytest.raises(GlaswerkError, match="must be a copy"):
-        Learner(model, model, TOKENIZER, Settings())
+        Learner(model, model, TOKENIZER, GRPO())
 
 
 # ---------------------------------------------------------------------------------------------- astray
