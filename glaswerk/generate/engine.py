@@ -152,6 +152,8 @@ class Engine:
         self.known = min(config.vocabulary_size, tokenizer.vocabulary_size)
         self._arrivals = 0
         self._secret = os.urandom(32)
+        # what a round has decided; where it breaks off in the middle (no memory), the next one hands it out
+        self._pieces: list[tuple[Request, Piece]] = []
 
     # ------------------------------------------------------------------ for the server
     def submit(
@@ -185,13 +187,14 @@ class Engine:
     def cancel(self, request: Request) -> None:
         """Nobody wants it any more: its pages are free at once and no piece of it comes. Does nothing where it is
         finished already."""
+        self._pieces = [(other, piece) for other, piece in self._pieces if other is not request]
         if request.state != "finished":
             self._finish(request, "cancelled")
 
     @property
     def busy(self) -> bool:
         """Whether a step has anything to do."""
-        return bool(self.running) or len(self.queue) > 0
+        return bool(self.running or self._pieces) or len(self.queue) > 0
 
     @torch.inference_mode()
     def step(self) -> list[tuple[Request, Piece]]:
@@ -204,10 +207,10 @@ class Engine:
         try:
             self._grow()  # first: who is here comes before who waits
             self._let_in()
-            pieces: list[tuple[Request, Piece]] = []
             for group in self._groups(self._plan()):
-                pieces += self._read(group)
+                self._pieces += self._read(group)
             self.counts.rounds += 1
+            pieces, self._pieces = self._pieces, []
             return pieces
         finally:
             self.model.train(training)
@@ -243,7 +246,7 @@ class Engine:
         """Send back one request of a key that holds more than its equal share of ``total``, if ``request`` stays within
         its own share with ``need`` more. Whoever sampled no token since it was let in stays: each turn must bring
         something, or two could take turns for ever."""
-        share = total // len(self.queue.here)
+        share = max(1, total // len(self.queue.here))
         held: dict[str, int] = {}
         for other in self.running:
             held[other.key] = held.get(other.key, 0) + size(other)
@@ -358,7 +361,7 @@ class Engine:
         """What is read in one pass: parts of like length, so that at most half of a pass is padding. Where every bit
         counts each part alone, cut as it would always be cut."""
         if self.invariant:
-            return [[piece] for part in parts for piece in self._pieces(part)]
+            return [[piece] for part in parts for piece in self._cuts(part)]
         groups: list[list[Part]] = []
         real = 0
         for part in sorted(parts, key=lambda part: -part.count):
@@ -370,7 +373,7 @@ class Engine:
                 real = part.count
         return groups
 
-    def _pieces(self, part: Part) -> Iterable[Part]:
+    def _cuts(self, part: Part) -> Iterable[Part]:
         """A part cut at the borders of pages inside the prompt, and after every token behind it."""
         start, end, prompt = part.start, part.start + part.count, len(part.request.row.prompt)
         while start < end:

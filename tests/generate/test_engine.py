@@ -293,6 +293,17 @@ def test_what_lies_in_memory_reaches_nobody() -> None:
         assert request.error is None and request.row.ids[:together] == list(case.ids[:together])
 
 
+def test_the_end_of_a_text_is_forgotten_before_its_beginning() -> None:
+    engine = Engine(decoder(), TOKENIZER, page=4, pages=8)
+    engine.submit(range(24), replace(GREEDY, max_tokens=1), end_ids=())
+    drain(engine)
+    engine.submit([99] * 12, replace(GREEDY, max_tokens=1), end_ids=())  # 2 pages were never used: one must go
+    drain(engine)
+    again = engine.submit(range(24), replace(GREEDY, max_tokens=1), end_ids=())
+    drain(engine)
+    assert again.shared_tokens == 20
+
+
 def test_idle_pages_are_forgotten_when_memory_is_needed() -> None:
     engine = Engine(decoder(), TOKENIZER, page=4, pages=16)
     for start in range(10):
@@ -353,6 +364,37 @@ def test_invariant_means_every_bit_of_every_logit(shape: str) -> None:
     assert preempted > 0 and shared > 0
 
 
+def test_where_every_bit_counts_only_prompts_are_shared() -> None:
+    """A reply is computed token by token, a prompt page by page; neither may stand in for the other."""
+    prompt, options = list(range(10)), replace(GREEDY, max_tokens=16)
+
+    def logits(engine: Engine, ids: Sequence[int], pushed_out: bool = False) -> tuple[list[torch.Tensor], Request]:
+        request, found = engine.submit(ids, options, end_ids=()), []
+        while engine.busy:
+            for one, _ in engine.step():
+                assert request.logits is not None
+                if one is request:
+                    found.append(request.logits.clone())
+            if pushed_out and len(found) == 12 and not request.preemptions:
+                engine._preempt(request)
+        return found, request
+
+    def new() -> Engine:
+        return Engine(decoder(), TOKENIZER, page=4, invariant=True)
+
+    alone, request = logits(new(), prompt)
+    longer = [*prompt, *request.row.ids[:13]]
+    longer_alone, _ = logits(new(), longer)
+    after_a_reply = new()
+    logits(after_a_reply, prompt)
+    found, other = logits(after_a_reply, longer)
+    assert other.shared_tokens == 8 and all(map(torch.equal, found, longer_alone))
+    after_a_prompt = new()
+    logits(after_a_prompt, longer)
+    found, other = logits(after_a_prompt, prompt, pushed_out=True)
+    assert other.shared_tokens == 2 * 8 and all(map(torch.equal, found, alone)) and len(found) == len(alone)
+
+
 # ---------------------------------------------------------------------------------------------- turns
 def test_a_crowd_of_one_key_does_not_keep_out_another() -> None:
     """64 long texts of one client; another's short one comes last and is through as if it were alone, nearly."""
@@ -381,6 +423,45 @@ def test_two_clients_get_the_same_number_of_tokens() -> None:
         assert {"small", "large"} == set(engine.queue.here)
         assert abs(engine.queue.tokens["small"] - engine.queue.tokens["large"]) <= 4 * 60
     assert min(engine.queue.tokens.values()) > 400
+
+
+def test_inside_a_key_who_came_first_is_first() -> None:
+    """Also after having been sent back."""
+    engine = Engine(decoder(), TOKENIZER, page=4, pages=16, rows=2)
+    requests = [engine.submit([number] * 9, replace(GREEDY, max_tokens=40), end_ids=()) for number in range(6)]
+    done: list[Request] = []
+    while engine.busy:
+        done += [request for request, piece in engine.step() if piece.finish_reason]
+    assert done == requests and engine.counts.preemptions > 0
+
+
+def test_nobody_saves_up_turns() -> None:
+    """A key that comes late starts level with those that are here; one that returns keeps what it had more."""
+    engine = Engine(decoder(), TOKENIZER, rows=2)
+    for _ in range(9):
+        engine.submit([1], replace(GREEDY, max_tokens=60), key="early", end_ids=())
+    greedy = engine.submit(list(range(60)), replace(GREEDY, max_tokens=4), key="greedy", end_ids=())
+    for _ in range(30):
+        engine.step()
+    had = engine.queue.tokens["early"]
+    assert greedy.state == "finished" and had >= 30
+    engine.submit([1], GREEDY, key="late", end_ids=())
+    engine.submit([1], GREEDY, key="greedy", end_ids=())
+    assert engine.queue.tokens["late"] == had and engine.queue.tokens["greedy"] == max(had, 63)
+    drain(engine)
+    check_empty(engine)
+
+
+def test_more_keys_than_places() -> None:
+    """One key on all places, four others: none waits for the long texts' end."""
+    engine = Engine(decoder(), TOKENIZER, rows=4)
+    long = [engine.submit([1], replace(GREEDY, max_tokens=63), key="long", end_ids=()) for _ in range(4)]
+    engine.step()
+    short = [engine.submit([2], replace(GREEDY, max_tokens=5), key=str(number), end_ids=()) for number in range(4)]
+    for _ in range(15):
+        engine.step()
+    assert all(request.state == "finished" for request in short)
+    assert all(request.state != "finished" for request in long)
 
 
 def test_a_large_request_gets_its_turn_among_small_ones() -> None:
@@ -461,4 +542,32 @@ def test_who_fails_fails_alone() -> None:
     assert bad.finish_reason == "error" and "not finite" in str(bad.error) and bad.row.ids == []
     assert [request.row.ids for request in good] == [list(case.ids[:4])] * 2
     assert model.training
+    check_empty(engine)
+
+
+def test_a_round_that_breaks_off_loses_nothing() -> None:
+    """The second pass of a round fails, as when memory ends; what the first one said comes later."""
+    engine = Engine(decoder(), TOKENIZER, invariant=True)  # one pass for each text
+    cases_ = [case for case in cases("modern") if len(case.ids) >= 6][:2]
+    requests = [engine.submit(case.prompt, replace(GREEDY, max_tokens=6), end_ids=()) for case in cases_]
+    for _ in range(3):
+        engine.step()
+    passes = 0
+
+    def fail(*_: object) -> None:
+        nonlocal passes
+        passes += 1
+        if passes == 2:
+            raise MemoryError
+
+    hook = decoder().blocks[1].register_forward_pre_hook(fail)
+    with pytest.raises(MemoryError):
+        engine.step()
+    hook.remove()
+    check(engine)
+    pieces: dict[Request, list[int]] = {request: request.row.ids[:3] for request in requests}
+    while engine.busy:
+        for request, piece in engine.step():
+            pieces[request].append(piece.id)
+    assert [pieces[request] for request in requests] == [list(case.ids[:6]) for case in cases_]
     check_empty(engine)
