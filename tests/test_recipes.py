@@ -14,7 +14,7 @@ from glaswerk.model import Decoder, ModelConfig
 from glaswerk.model.weights import save_model
 from glaswerk.run import Run
 from glaswerk.tokenizer import train_bpe
-from recipes import quantization_cost
+from recipes import dont_know, quantization_cost
 
 
 def test_the_cost_of_quantization_of_a_small_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,3 +45,14 @@ def test_the_cost_of_quantization_of_a_small_run(tmp_path: Path, monkeypatch: py
     assert sizes == sorted(sizes, reverse=True) and sizes[1] == 2.0 and 1 < sizes[2] < 1.2 and 0.5 < sizes[3] < sizes[2]
     assert all(found[dtype][2] == pytest.approx(100 * (found[dtype][1] / perplexity - 1)) for dtype in found)
     assert abs(found["bf16"][2]) < abs(found["int4"][2]) and found["int8"][1] != perplexity
+
+
+def test_what_dont_know_says_of_all_seeds() -> None:
+    """Counts are added before they are divided, and an answer lost is a point of a hundred."""
+
+    def row(declined: float, asked: int, before: float, after: float) -> dict[str, dict[str, float]]:
+        return {"sft": {"right": before}, "dpo": {"right": after, "rightly_declined": declined, "unknown": asked}}
+
+    said = dont_know.summary([row(0.5, 100, 0.9, 0.8), row(1.0, 300, 0.7, 0.7)])
+    assert "right refusals 88% (95 % interval 84% to 90%, 400 questions)" in said
+    assert said.endswith("mean 5.0, worst 10.0")
