@@ -23,6 +23,7 @@ from glaswerk.model.decoder import Decoder
 from glaswerk.model.gguf import GGUFSource
 from glaswerk.model.taps import Taps
 from glaswerk.model.weights import load_model, open_source
+from glaswerk.run import JUDGES
 from glaswerk.tokenizer import Tokenizer
 from glaswerk.tokenizer import load as load_tokenizer
 from glaswerk.tokenizer.speech import Speech
@@ -104,7 +105,7 @@ class OpenedModel:
     @property
     def has_chat(self) -> bool:
         """Whether the model has a chat template or the ChatML marks, without which it cannot hold a conversation."""
-        return self.speech.has_chat
+        return self.speech.has_chat and self.origin.stage not in JUDGES
 
     def chat(self, messages: Sequence[Message], **options: Any) -> Generated:
         """The assistant's next reply to ``messages`` (``{"role", "content"}`` each)."""
@@ -133,6 +134,8 @@ class OpenedModel:
 
     def require_chat(self) -> None:
         """Raise :class:`GlaswerkError` for a model without chat."""
+        if self.origin.stage in JUDGES:
+            raise GlaswerkError(f"{self.origin.name} judges replies and writes none: name another stage of the run")
         if not self.has_chat:
             raise GlaswerkError(
                 f"{self.origin.name} is a base model without chat tokens: it continues text; use `glaswerk generate`"

@@ -14,6 +14,7 @@ import re
 import shutil
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -265,9 +266,11 @@ def train_assistant(
     stage = TrainPlan(**plan["sft"])
     name, seed = called(job), job.data["seed"]
     digest = hashlib.sha256(json.dumps(chats).encode()).hexdigest()
-    if job.data.setdefault("chats", digest) != digest:
-        raise GlaswerkError(f"{job.path} learns from other --chat files: give the same ones, or choose another --out")
-    job.save()
+    begun = job.resume("sft").is_dir()
+    if begun and job.data.get("chats", digest) != digest:
+        raise GlaswerkError(
+            f"{job.path} learns from other --chat files: give the same ones, or delete {job.resume('sft')}"
+        )
     packed = Packed(job.corpus)
     # about as many conversations as the steps have room for twice, from documents spread over the whole corpus
     wanted = max(500, 2 * stage.steps * stage.tokens_per_step // 60)
@@ -276,6 +279,8 @@ def train_assistant(
     made = corpus_conversations(islice(documents(job.corpus, "train"), 0, None, every), name, seed, variants=variants)
     rendered = [render_chat(tokenizer, messages) for messages in [*made, *chats]]
     data = Conversations(rendered, stage.time, stage.batch, seed, tokenizer.end_id)
+    job.data["chats"] = digest
+    job.save()
     known = attached(model, rank, seed, nf4)
     result = train(
         model, data, next_token_loss, stage, stage="sft", checkpoints=Checkpoints(job.resume("sft")), log=job,
@@ -284,28 +289,33 @@ def train_assistant(
     model = baked(job.stage("sft"), model, rank, f"{job.name}/base", known)
     bits = score_held_out(model, packed, stage).bits_per_byte
     loss = score_held_out_answers(job, model, tokenizer, stage, rendered[:200])
+    job.data["plan"]["sft"] = asdict(stage)
     finish_stage(job, "sft", model, tokenizer, result, loss, bits, show)
 
 
 def prefer(job: Run, minutes: float, always: bool, show: Progress) -> None:
     """DPO on the run's own corpus: the truth over what the model made up, "I do not know" over an answer where it read
     nothing. The stage stays where it helps, or where it was asked for (``always``)."""
-    if job.finished("dpo") or ("no_dpo" in job.data and not always):
+    on_trial = "dpo_on_trial" in job.data  # made, and this process ended before it was judged
+    if (job.finished("dpo") and not on_trial) or ("no_dpo" in job.data and not always):
         return
-    try:
-        make(job, "dpo", data=("corpus",), minutes=minutes, began=time.perf_counter(), show=show)
-    except GlaswerkError as error:
-        if always:
-            raise
-        show.note(f"dpo is left out: {error}")
-        return
+    if not job.finished("dpo"):
+        job.data["dpo_on_trial"] = True
+        try:
+            make(job, "dpo", data=("corpus",), minutes=minutes, began=time.perf_counter(), show=show)
+        except GlaswerkError as error:
+            if always:
+                raise
+            show.note(f"dpo is left out: {error}")
+            return
     helped, why = helps(job.data["stages"]["dpo"])
     show.note(f"dpo {'helps' if helped else 'does not help'}: {why}")
     if not helped and not always:
         job.data["no_dpo"] = why
         del job.data["stages"]["dpo"]
-        job.save()
         shutil.rmtree(job.stage("dpo"), ignore_errors=True)
+    del job.data["dpo_on_trial"]
+    job.save()
 
 
 def helps(facts: dict[str, Any]) -> tuple[bool, str]:
@@ -456,19 +466,17 @@ def sft(
     runtime.deterministic()
     runtime.seed_everything(job.data["seed"])
     with job.lock():
-        base = job.data["plan"]["base"]
-        if steps is not None or "sft" not in job.data["plan"]:
-            job.data["plan"]["sft"] = planning.sft_plan(
-                base, steps or planning.two_passes(base, Packed(job.corpus).info)
-            )
+        plan = dict(job.data["plan"])  # the run keeps the plan of a stage that was made, not of one that was tried
+        base = plan["base"]
+        if steps is not None or "sft" not in plan:
+            plan["sft"] = planning.sft_plan(base, steps or planning.two_passes(base, Packed(job.corpus).info))
         if rank is not None:  # adapters want AdamW, and another graph is another compiling
-            job.data["plan"]["sft"] |= {"muon": False, "other_rate": ADAPTER_RATE, "compile": False}
-        job.save()
+            plan["sft"] = {**plan["sft"], "muon": False, "other_rate": ADAPTER_RATE, "compile": False}
         tokenizer = load_tokenizer(str(job.tokenizer))
         train_assistant(
             job,
             tokenizer,
-            job.data["plan"],
+            plan,
             load_model(job.stage("base")).to(runtime.device()),
             conversations,
             show,

@@ -14,7 +14,6 @@ No absolute path inside, no torch here. Left out: what the stages do (train, ali
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,11 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from glaswerk.errors import GlaswerkError
-from glaswerk.home import explain, make_folder, read_json, write_json
+from glaswerk.home import explain, make_folder, read_json, replacing, write_json
 
 MANIFEST = "run.json"
-#: later stages first: which stage of a run a user most likely wants to talk to; of others, the last one made
-STAGE_ORDER = ("grpo", "ppo", "dpo", "reject", "sft", "base")
 #: stages that judge and do not write
 JUDGES = ("reward",)
 
@@ -109,22 +106,21 @@ class Run:
         return name in self.data["stages"] and (self.stage(name) / "model.safetensors").is_file()
 
     def writers(self) -> list[str]:
-        """The finished stages that write text, the earliest first; a reward model only judges."""
-        order = {name: place for place, name in enumerate(reversed(STAGE_ORDER))}
-        finished = [name for name in self.data["stages"] if self.finished(name) and name not in JUDGES]
-        return sorted(finished, key=lambda name: order.get(name, len(order)))
+        """The finished stages that write text, in the order they were made; a reward model only judges."""
+        return [name for name in self.data["stages"] if self.finished(name) and name not in JUDGES]
 
     def latest_stage(self) -> str:
-        """The finished stage that is furthest along. Raises :class:`GlaswerkError` if none is."""
-        known = [name for name in self.writers() if name in STAGE_ORDER]
-        if known or self.writers():
-            return (known or self.writers())[-1]
+        """The finished stage that was made last: the one that a user most likely wants to talk to. Raises
+        :class:`GlaswerkError` if none is."""
+        if writers := self.writers():
+            return writers[-1]
         raise GlaswerkError(
             f"the run {self.path} has no finished stage yet: `glaswerk run --out {self.path}` goes on with it"
         )
 
     def finish(self, name: str, facts: dict[str, Any]) -> None:
         """Record a stage as complete, then delete what was kept for resuming it."""
+        self.data["stages"].pop(name, None)  # one that is made anew is the last one made
         self.data["stages"][name] = facts
         self.save()
         shutil.rmtree(self.resume(name), ignore_errors=True)
@@ -162,22 +158,20 @@ class Run:
         """Bytes in the event log: what a checkpoint remembers."""
         return self.events_file.stat().st_size if self.events_file.is_file() else 0
 
-    def cut_events(self, size: int) -> None:
-        """Cut the event log back to ``size`` bytes: what came after the checkpoint is trained again."""
-        if self.events_size() > size:
-            os.truncate(self.events_file, size)
-
-    def cut_stage(self, stage: str) -> None:
-        """Cut the event log before the first event of ``stage``, which starts anew; a torn last line goes too."""
+    def cut_events(self, stage: str, size: int = 0) -> None:
+        """Take the events of ``stage`` that came after the first ``size`` bytes out of the log: what came after the
+        checkpoint is trained again. Those of other stages stay; a torn last line goes."""
         if not self.events_file.is_file():
             return
-        keep = 0
-        with open(self.events_file, "rb") as log:
-            for line in log:
-                if not line.endswith(b"\n") or stage_of(line) == stage:
-                    break
-                keep += len(line)
-        self.cut_events(keep)
+        lines = self.events_file.read_bytes().splitlines(keepends=True)
+        kept, at = [], 0
+        for line in lines:
+            at += len(line)
+            if line.endswith(b"\n") and (at <= size or stage_of(line) != stage):
+                kept.append(line)
+        if len(kept) < len(lines):
+            with replacing(self.events_file) as part:
+                part.write_bytes(b"".join(kept))
 
     # -- one writer at a time -----------------------------------------------------------------------------
 

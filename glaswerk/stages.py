@@ -22,20 +22,25 @@ from glaswerk.evaluate import TextScore, kept, score_conversations, score_text
 from glaswerk.model import Decoder
 from glaswerk.model.weights import save_model
 from glaswerk.progress import Progress
-from glaswerk.run import Run
+from glaswerk.run import JUDGES, MANIFEST, Run
 from glaswerk.tokenizer import Tokenizer, render_chat
 from glaswerk.train import Conversations, TrainPlan, TrainResult
 
 
 @contextmanager
 def unstarted_is_removed(job: Run, sign: str) -> Iterator[None]:
-    """A run whose texts were refused before ``sign`` was in ``run.json`` leaves nothing behind: no folder that would
-    refuse the mended texts later."""
+    """A run whose texts were refused before ``sign`` was in ``run.json`` leaves nothing of its own behind that would
+    refuse the mended texts later. Other files in the folder are not ours to touch."""
     try:
         yield
     except GlaswerkError:
         if sign not in job.data:
-            shutil.rmtree(job.path, ignore_errors=True)
+            for own in (job.corpus, job.tokenizer, job.path / "resume"):
+                shutil.rmtree(own, ignore_errors=True)
+            for file in (job.path / MANIFEST, job.events_file, job.path / ".lock"):
+                file.unlink(missing_ok=True)
+            if not any(job.path.iterdir()):
+                job.path.rmdir()
         raise
 
 
@@ -107,6 +112,9 @@ def record(job: Run, name: str, facts: dict[str, Any]) -> None:
 def card(job: Run, name: str, facts: dict[str, Any]) -> str:
     """The stage's model card: what it is, from what, and what it is not."""
     kind = "a base model: it continues text" if name == "base" else "an assistant: it answers in ChatML"
+    use = "text-generation"
+    if name in JUDGES:
+        kind, use = "a reward model: it gives a reply a number", "text-classification"
     licences = (
         ", ".join(sorted({s["licence"] for s in job.data["corpus"]["sources"] if s.get("licence")}))
         or "the text owner's"
@@ -114,7 +122,7 @@ def card(job: Run, name: str, facts: dict[str, Any]) -> str:
     numbers = {key.replace("_", " "): value for key, value in facts.items() if isinstance(value, int | float)}
     rows = "\n".join(f"| {key} | {value:,} |" for key, value in numbers.items())
     return (
-        "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags: [glaswerk]\n---\n"
+        f"---\nlibrary_name: transformers\npipeline_tag: {use}\ntags: [glaswerk]\n---\n"
         f"# {job.name} ({name})\n\nTrained from scratch by Glaswerk {__version__}; {kind}.\n\n"
         f"Texts: {', '.join(job.data['sources'])} ({job.data['corpus']['documents']:,} documents). "
         f"Licence of the texts: {licences}.\n\n"

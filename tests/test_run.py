@@ -83,30 +83,33 @@ def test_finishing_a_stage_records_it_and_drops_what_resuming_needed(tmp_path: P
 def test_events_come_back_in_order_without_a_torn_last_line(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", seed=0)
     assert list(run.events()) == [] and run.events_size() == 0
-    run.emit(kind="sample", text="Grüße")
+    run.emit(kind="sample", stage="base", text="Grüße")
     size = run.events_size()
-    run.emit(kind="step", step=2)
+    run.emit(kind="step", stage="base", step=2)
     whole = run.events_file.read_bytes()
     run.events_file.write_bytes(whole + json.dumps({"text": "Gr\u00fc"}, ensure_ascii=False).encode()[:-3])
-    assert list(run.events()) == [{"kind": "sample", "text": "Grüße"}, {"kind": "step", "step": 2}]
-    run.cut_events(size)
-    assert list(run.events()) == [{"kind": "sample", "text": "Grüße"}]
+    first, second = {"kind": "sample", "stage": "base", "text": "Grüße"}, {"kind": "step", "stage": "base", "step": 2}
+    assert list(run.events()) == [first, second]
+    run.cut_events("none")  # the torn line goes
+    run.emit(kind="step", stage="other", step=1)
+    run.cut_events("base", size)
+    assert list(run.events()) == [first, {"kind": "step", "stage": "other", "step": 1}], "another stage's stay"
 
 
 def test_a_stage_that_starts_anew_loses_its_events(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", seed=0)
-    run.cut_stage("base")  # nothing there yet
+    run.cut_events("base")  # nothing there yet
     for stage in ("base", "sft"):
         for step in (10, 20):
             run.emit(kind="step", stage=stage, step=step)
     with open(run.events_file, "a") as log:
         log.write('{"kind": "st')
-    run.cut_stage("dpo")  # has none: only the torn line goes
+    run.cut_events("dpo")  # has none: only the torn line goes
     assert [(event["stage"], event["step"]) for event in run.events()] == [
         ("base", 10), ("base", 20), ("sft", 10), ("sft", 20)
     ]  # fmt: skip
     assert run.events_file.read_bytes().endswith(b"\n")
-    run.cut_stage("sft")
-    assert [(event["stage"], event["step"]) for event in run.events()] == [("base", 10), ("base", 20)]
-    run.cut_stage("base")
+    run.cut_events("base")
+    assert [(event["stage"], event["step"]) for event in run.events()] == [("sft", 10), ("sft", 20)]
+    run.cut_events("sft")
     assert run.events_size() == 0

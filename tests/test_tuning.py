@@ -162,6 +162,98 @@ def test_a_model_that_is_no_run_is_tuned(run: Path, tmp_path: Path, monkeypatch:
         tune(str(model), chats=[])
 
 
+def test_minutes_decide_where_no_steps_are_given(run: Path, pairs: Path) -> None:
+    """Few pairs, so that fewer steps help than any budget has room for."""
+    align(run, method="dpo", minutes=0.1, data=[str(pairs)])
+    assert Run(run).data["stages"]["dpo"]["steps_before_dpo"] <= 8
+
+
+def test_other_stages_keep_their_events(run: Path, pairs: Path) -> None:
+    align(run, method="reward", steps=4, data=[str(pairs)])
+    align(run, method="dpo", steps=2, data=[str(pairs)])
+    before = [event for event in Run(run).events() if event["stage"] in ("base", "sft", "dpo")]
+    shutil.rmtree(run / "reward")
+    align(run, method="reward", steps=4, data=[str(pairs)])
+    after = [event for event in Run(run).events() if event["stage"] in ("base", "sft", "dpo")]
+    assert after == before and before
+
+
+def test_a_refused_file_can_be_mended(run: Path, tmp_path: Path) -> None:
+    file = tmp_path / "own.jsonl"
+    save_pairs(file, [Pair.of("long " * 400, "yes " * 400, "yes " * 401)])
+    with pytest.raises(GlaswerkError, match="no pair fits"):
+        align(run, method="dpo", steps=2, data=[str(file)])
+    assert not (run / "resume").exists() and "dpo" not in Run(run).data["plan"]
+    save_pairs(file, [Pair.of(f"short {n}", "yes", "no") for n in range(12)])
+    align(run, method="dpo", steps=2, data=[str(file)])
+    assert len(load_pairs(run / "dpo" / "pairs.jsonl")) == 12
+
+
+def test_one_long_pair_that_was_kept_back_does_not_matter(run: Path, tmp_path: Path) -> None:
+    pairs = [Pair.of(f"short {n}", "yes", "no") for n in range(9)]
+    save_pairs(tmp_path / "own.jsonl", [*pairs, Pair.of("long " * 400, "yes " * 400, "yes " * 401)])
+    align(run, method="dpo", steps=2, data=[str(tmp_path / "own.jsonl")])
+    assert Run(run).data["stages"]["dpo"]["pairs"] == 9
+
+
+def test_other_pairs_of_the_same_name_are_not_gone_on_with(
+    run: Path, pairs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from glaswerk.align.dpo import Preference
+
+    def stops(self: Preference, *batch: torch.Tensor) -> torch.Tensor:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Preference, "__call__", stops)
+    with pytest.raises(KeyboardInterrupt):
+        align(run, method="dpo", steps=4, data=[str(pairs)])
+    save_pairs(pairs, load_pairs(pairs)[:20])
+    with pytest.raises(GlaswerkError, match="has an unfinished dpo with data"):
+        align(run, method="dpo", steps=4, data=[str(pairs)])
+    assert not (run / "resume" / "chosen").exists(), "all of the unfinished stage lies in its own folder"
+
+
+def test_a_judge_is_nobody_to_talk_to_or_to_begin_with(run: Path, pairs: Path) -> None:
+    align(run, method="reward", steps=2, data=[str(pairs)])
+    assert "a reward model" in (run / "reward" / "card.md").read_text(encoding="utf-8")
+    with pytest.raises(GlaswerkError, match="judges replies and writes none"):
+        load(str(run / "reward")).chat([{"role": "user", "content": "Hello"}])
+    with pytest.raises(GlaswerkError, match="judges and writes nothing"):
+        align(run, method="dpo", steps=2, stage="reward")
+
+
+def test_the_stage_made_last_is_the_one_to_talk_to(run: Path, pairs: Path) -> None:
+    align(run, method="dpo", steps=2, data=[str(pairs)])
+    align(run, method="reward", steps=2, data=[str(pairs)])
+    align(run, method="reject", steps=2, stage="dpo", data=[str(pairs)])
+    assert Run(run).writers() == ["base", "sft", "dpo", "reject"] and Run(run).latest_stage() == "reject"
+    assert Run(run).data["stages"]["reject"]["from"] == "dpo"
+
+
+def test_a_tried_assistant_leaves_the_plan_alone(run: Path, tmp_path: Path) -> None:
+    plan = Run(run).data["plan"]["sft"]
+    shutil.rmtree(run / "sft")
+    (tmp_path / "bad.jsonl").write_text('{"messages": [{"role": "user", "content": ""}]}', encoding="utf-8")
+    with pytest.raises(GlaswerkError, match="is empty"):
+        sft(run, steps=2, chats=[tmp_path / "bad.jsonl"])
+    assert Run(run).data["plan"]["sft"] == plan
+    chats = tmp_path / "mine.jsonl"
+    talk = [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Me."}]
+    chats.write_text(json.dumps({"messages": talk}), encoding="utf-8")
+    assert sft(run, steps=2, chats=[chats])["tokens"] > 0, "an assistant made anew learns from other chats"
+
+
+def test_what_was_in_the_folder_stays(run: Path, tmp_path: Path) -> None:
+    folder, chats = tmp_path / "mine", tmp_path / "long.jsonl"
+    folder.mkdir()
+    (folder / ".env").write_text("secret", encoding="utf-8")
+    talk = [{"role": "user", "content": "word " * 400}, {"role": "assistant", "content": "yes"}]
+    chats.write_text(json.dumps({"messages": talk}), encoding="utf-8")
+    with pytest.raises(GlaswerkError, match="no conversation has an answer"):
+        tune(str(shutil.copytree(run / "sft", tmp_path / "stranger")), chats=[chats], out=folder)
+    assert [file.name for file in folder.iterdir()] == [".env"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -169,6 +261,8 @@ def test_a_model_that_is_no_run_is_tuned(run: Path, tmp_path: Path, monkeypatch:
         (["align", "{run}", "--method", "dpo", "--stage", "reject"], "--method reject` makes it"),
         (["align", "{run}", "--method", "dpo", "--steps", "0"], "--steps 0 trains nothing"),
         (["align", "{run}", "--method", "dpo", "--beta", "0"], "beta must be above 0"),
+        (["align", "{run}", "--method", "dpo", "--beta", "nan"], "beta must be above 0"),
+        (["align", "{run}", "--method", "dpo", "--stage", "foo"], "there are base, sft"),
         (["align", "{run}", "--method", "dpo", "--data", "votes"], "nobody has voted"),
         (["align", "{run}", "--method", "dpo", "--data", "none.jsonl"], "cannot read the preferences none.jsonl"),
         (["align", "{run}", "--method", "dpo", "--lora", "0"], "a LoRA rank of 0 is out of range"),

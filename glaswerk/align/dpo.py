@@ -6,6 +6,7 @@ becoming unlikely: Pang et al. 2024. Left out: the losses' formulas (``losses.py
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -33,7 +34,7 @@ class Preference:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise GlaswerkError(f"there is no preference loss {self.kind!r}: choose {' or '.join(KINDS)}")
-        if self.beta <= 0 or not 0 <= self.smoothing < 0.5 or self.likelihood < 0:
+        if not 0 < self.beta < math.inf or not 0 <= self.smoothing < 0.5 or self.likelihood < 0:
             raise GlaswerkError("beta must be above 0, smoothing from 0 to below 0.5, likelihood 0 or more")
 
     def __call__(

@@ -104,7 +104,8 @@ def measure(
         opened = load(place, dtype)
         if len(places) > 1:
             progress.note(opened.origin.name)
-        for name in tasks or (OF_RUN if opened.origin.run else OF_OTHERS):
+        own = opened.origin.run is not None and (opened.origin.run / "corpus").is_dir()
+        for name in tasks or (OF_RUN if own else OF_OTHERS):
             try:
                 score = one(opened, name, options, progress)
             except GlaswerkError as error:

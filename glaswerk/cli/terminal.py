@@ -6,6 +6,7 @@ Left out: what is said; the verbs and rooms own their words.
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -137,4 +138,4 @@ def finish_stage(work: Callable[[], dict[str, Any]], progress: TerminalProgress,
     for key, value in report.items():
         shown = f"{value:,}" if isinstance(value, int) else str(value)
         screen.print(f"[faint]{key.replace('_', ' '):<18}[/faint] {shown}", soft_wrap=True)
-    screen.print(f"next: [bold]{next_line.format(run=report['run'])}[/bold]", soft_wrap=True)
+    screen.print(f"next: [bold]{next_line.format(run=shlex.quote(report['run']))}[/bold]", soft_wrap=True)

@@ -46,7 +46,7 @@ def resume(
     found = checkpoints.latest()
     if found is None:
         if log:
-            log.cut_stage(watch.stage)
+            log.cut_events(watch.stage)
         return 0, None
     facts, folder = found
     here = remembered(model, plan, log, watch, False)
@@ -65,6 +65,6 @@ def resume(
     except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
         raise GlaswerkError(f"{folder} is not a checkpoint of this model: delete {folder.parent}") from error
     if log:
-        log.cut_events(events)
+        log.cut_events(watch.stage, events)
     watch.progress.note(f"{watch.stage}: going on after step {facts['step']:,} of {plan.steps:,}")
     return int(facts["step"]), compiled

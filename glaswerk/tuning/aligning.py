@@ -27,22 +27,22 @@ from glaswerk.align.pairs import Answered, Pair
 from glaswerk.align.reward import RewardModel, reward_loss
 from glaswerk.align.reward import save as save_reward
 from glaswerk.errors import GlaswerkError
-from glaswerk.home import replacing
+from glaswerk.home import make_folder, replacing
 from glaswerk.model import Decoder
 from glaswerk.model.lora import LoRAConfig
 from glaswerk.model.weights import save as save_tensors
 from glaswerk.opened import OpenedModel, load
 from glaswerk.planning import Machine
 from glaswerk.progress import Progress
-from glaswerk.run import Run
+from glaswerk.run import JUDGES, Run
 from glaswerk.stages import card, record, stage_report, trained_facts
 from glaswerk.train import Checkpoints, Conversations, Objective, TrainPlan, TrainResult, train
 from glaswerk.train.loop import Batches
 from glaswerk.train.resume import trained
 from glaswerk.tuning.adapted import ADAPTER_RATE, attached, baked
-from glaswerk.tuning.gathered import PAIRS_FILE, as_tokens, pairs_of, split, usual
+from glaswerk.tuning.gathered import LEAST, MOST, PAIRS_FILE, as_tokens, named, pairs_of, split, usual
 from glaswerk.tuning.measured import finish_tuned, honest
-from glaswerk.tuning.planned import Budget, agreed, check_budget, planned
+from glaswerk.tuning.planned import Budget, agreed, check_budget, forget, planned
 from glaswerk.tuning.sampled import best_and_worst
 
 #: pairs in a step, and rows of packed conversations
@@ -57,6 +57,8 @@ FIRST_SHARE = 0.65
 LIKELIHOOD = 10.0
 #: AdamW's rate for the model's own weights, and what is left of a rate where preferring is learned
 RATE, GENTLY = 1e-3, 0.1
+#: questions for a step, where the number of steps is given
+QUESTIONS = 40
 #: the share of the budget that the model's own replies may take
 REPLIES = 0.35
 
@@ -88,8 +90,14 @@ def align(
     job = Run(folder)
     if job.finished(method):
         raise GlaswerkError(f"{folder} has a {method} stage already: delete {folder / method} to train it anew")
+    if stage in JUDGES:
+        raise GlaswerkError(
+            f"the stage {stage} judges and writes nothing: begin with one of {', '.join(job.writers())}"
+        )
     if not job.finished(stage):
         raise GlaswerkError(f"{folder} has no finished {stage} stage to begin with: {hint(job, stage)}")
+    if "corpus" not in job.data:
+        raise GlaswerkError(f"{folder} is a tuned model without texts of its own: align a run of `glaswerk run`")
     runtime.deterministic()
     runtime.seed_everything(job.data["seed"])
     with job.lock():
@@ -107,20 +115,26 @@ def make(
     """The same in a run that is locked already; ``began``: when the budget's clock started."""
     sources = list(data) or list(usual(job))
     asked = {
-        "stage": stage, "data": [Path(each).name for each in sources], "steps": steps,
+        "stage": stage, "data": [named(job, each) for each in sources], "steps": steps,
         "minutes": None if steps else minutes, "rank": rank, "beta": beta,
     }  # fmt: skip
     agreed(job, method, asked)
     opened = load(str(job.stage(stage)), "fp32")
     opened.require_chat()
     opened.model.to(runtime.device())
-    METHODS[method](Work(job, method, opened, sources, began, minutes, steps, rank, beta, show))
+    try:
+        METHODS[method](Work(job, method, stage, opened, sources, began, minutes, steps, rank, beta, show))
+    except GlaswerkError:
+        if job.data["plan"].get(method, {}).keys() <= {"asked"}:  # refused before a step: nothing is to go on with
+            forget(job, method)
+        raise
 
 
 def hint(job: Run, stage: str) -> str:
     """Which command makes a stage."""
     made = {"base": f"glaswerk run --out {job.path}", "sft": f"glaswerk sft {job.path}"}
-    return f"`{made.get(stage, f'glaswerk align {job.path} --method {stage}')}` makes it"
+    made |= {method: f"glaswerk align {job.path} --method {method}" for method in METHODS}
+    return f"`{made[stage]}` makes it" if stage in made else f"there are {', '.join(job.writers()) or 'none'}"
 
 
 @dataclass
@@ -129,6 +143,7 @@ class Work:
 
     job: Run
     name: str
+    parent: str
     opened: OpenedModel
     sources: list[str]
     began: float
@@ -144,6 +159,11 @@ class Work:
         """How long the model may reply; None where steps are given and no clock counts."""
         return None if self.steps else REPLIES * 60 * self.minutes
 
+    @property
+    def questions(self) -> int:
+        """How many questions are useful: of steps that are few, as many as they can see."""
+        return MOST if self.steps is None else max(LEAST, min(MOST, QUESTIONS * self.steps))
+
     @cached_property
     def machine(self) -> Machine:
         """What the run's plan measured."""
@@ -151,13 +171,18 @@ class Work:
 
     def pairs(self) -> tuple[list[Answered], list[Answered]]:
         """Pairs to learn from, and those kept back."""
-        found = pairs_of(self.job, self.opened, self.name, self.sources, self.replies_seconds, self.show)
+        found = pairs_of(self.job, self.opened, self.name, self.sources, self.replies_seconds, self.questions,
+                         self.show)  # fmt: skip
         return self.tokens(found)
 
     def tokens(self, pairs: Sequence[Pair]) -> tuple[list[Answered], list[Answered]]:
         """The same as tokens."""
         learn, back = split(pairs)
-        return as_tokens(self.opened, learn, self.show), as_tokens(self.opened, back, self.show) if back else []
+        try:
+            kept_back = as_tokens(self.opened, back, self.show) if back else []
+        except GlaswerkError:  # none of the few that were kept back fits
+            kept_back = []
+        return as_tokens(self.opened, learn, self.show), kept_back
 
     def batches(self, answered: Sequence[Answered]) -> Pairs:
         """Pairs side by side."""
@@ -200,8 +225,8 @@ class Work:
         """The pairs stay with the stage, so that people can read what was learned from."""
         kept = self.job.resume(self.name) / PAIRS_FILE
         if kept.is_file():
-            self.job.stage(self.name).mkdir(parents=True, exist_ok=True)
-            kept.replace(self.job.stage(self.name) / PAIRS_FILE)
+            make_folder(self.job.stage(self.name))
+            shutil.copyfile(kept, self.job.stage(self.name) / PAIRS_FILE)
 
 
 # ---------------------------------------------------------------------------------------------- the methods
@@ -226,7 +251,8 @@ def dpo(work: Work) -> None:
     draft = work.draft(2 * batches.size, batches.time)
     draft = replace(draft, other_rate=GENTLY * draft.other_rate)
     result = work.train(model, batches, objective, draft, max(1, int(DPO_PASSES * batches.per_epoch)))
-    more: dict[str, Any] = {"pairs": len(learn)}
+    more: dict[str, Any] = {"from": work.parent, "pairs": len(learn)}
+    more |= {f"{key}_before_dpo": value for key, value in work.job.data["plan"][work.name]["learned"].items()}
     model.eval()
     if kept_back:
         ratio_P2 = log_probs(model, kept_back) - kept_back.reference_P2
@@ -246,12 +272,15 @@ def learn_chosen(work: Work, model: Decoder, learn: Sequence[Answered]) -> None:
         draft = work.draft(ROWS, batches.conversations.time)
         plan = planned(work.job, work.name, model, batches, answer_loss, draft, budget, work.show, "chosen")
         result = train(
-            model, batches, answer_loss, plan, stage="chosen", checkpoints=Checkpoints(work.job.resume("chosen")),
+            model, batches, answer_loss, plan, stage="chosen", checkpoints=Checkpoints(done.with_suffix("")),
             log=work.job, peak=work.machine.peak, progress=work.show,
         )  # fmt: skip
         with replacing(done) as part:
             save_tensors({name: value.detach().cpu() for name, value in trained(model).items()}, part)
-        shutil.rmtree(work.job.resume("chosen"), ignore_errors=True)
+        shutil.rmtree(done.with_suffix(""), ignore_errors=True)
+        learned = {"steps": result.steps, "tokens": result.tokens, "seconds": round(result.seconds, 1)}
+        work.job.data["plan"][work.name]["learned"] = learned
+        work.job.save()
         work.show.done(f"learned the preferred answers: {result.steps:,} steps, loss {result.loss:.3f}")
     model.load_state_dict(load_file(done), strict=False)
 
@@ -270,6 +299,7 @@ def reward(work: Work) -> None:
     facts = {
         **trained_facts(model, result),
         "val_loss": round(float(bradley_terry_loss(chosen_P, rejected_P)), 4),
+        "from": work.parent,
         "pairs": len(learn),
         "preferred": round(preferred(chosen_P, rejected_P), 4),
     }
@@ -296,16 +326,17 @@ def rewards_of(model: RewardModel, pairs: Pairs) -> tuple[torch.Tensor, torch.Te
 
 def reject(work: Work) -> None:
     """Rejection sampling: the best of several replies to each question becomes the answer to learn."""
-    pairs, gain = best_and_worst(work.job, work.opened, work.name, work.sources, work.replies_seconds, work.show)
+    pairs, gain = best_and_worst(work.job, work.opened, work.name, work.sources, work.replies_seconds, work.questions,
+                                 work.show)  # fmt: skip
     before = honest(work.job, work.opened, work.show)
-    learn, _ = work.tokens(pairs)
+    learn = as_tokens(work.opened, pairs, work.show)
     model = work.opened.model
     work.attach(model)
     batches, per_pass = work.chosen(learn)
     result = work.train(model, batches, answer_loss, work.draft(ROWS, batches.conversations.time), PASSES * per_pass)
     model.eval()
     work.keep_pairs()
-    more = {"pairs": len(pairs), **gain}
+    more = {"from": work.parent, "pairs": len(learn), **gain}
     finish_tuned(work.job, work.name, work.opened, work.baked(model), result, before, more, work.show)
 
 

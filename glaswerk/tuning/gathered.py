@@ -4,6 +4,7 @@ that going on learns from the same. Left out: how pairs of a corpus are made (``
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from glaswerk.align.own_pairs import answers, own_pairs, titles_of
 from glaswerk.align.pairs import Answered, Pair, all_tokens, load_pairs, save_pairs
 from glaswerk.errors import GlaswerkError
+from glaswerk.home import make_folder
 from glaswerk.opened import OpenedModel
 from glaswerk.progress import Progress
 from glaswerk.run import Run
@@ -26,10 +28,10 @@ EVERY = 10
 
 
 def pairs_of(
-    job: Run, opened: OpenedModel, stage: str, data: Sequence[str], seconds: float | None, show: Progress
+    job: Run, opened: OpenedModel, stage: str, data: Sequence[str], seconds: float | None, most: int, show: Progress
 ) -> list[Pair]:
     """What ``data`` names, as pairs: ``corpus``, ``votes`` or JSONL files. ``seconds`` bounds the time that the model's
-    own replies take. Raises :class:`GlaswerkError` where there is nothing to prefer."""
+    own replies take, ``most`` their number. Raises :class:`GlaswerkError` where there is nothing to prefer."""
     kept = job.resume(stage) / PAIRS_FILE
     if kept.is_file():
         return load_pairs(kept)
@@ -37,7 +39,7 @@ def pairs_of(
     found: list[Pair] = []
     for source in data:
         if source == CORPUS:
-            found += own_pairs(job, opened, affordable(job, opened, seconds), job.data["seed"])
+            found += own_pairs(job, opened, affordable(job, opened, seconds, most), job.data["seed"])
         elif source == VOTES:
             found += load_pairs(votes_of(job))
         else:
@@ -46,7 +48,7 @@ def pairs_of(
         raise GlaswerkError("there is nothing to prefer: the model gave no wrong answer; name pairs with --data")
     kinds = {kind: sum(pair.kind == kind for pair in found) for kind in dict.fromkeys(pair.kind for pair in found)}
     show.done(f"{len(found):,} pairs: " + ", ".join(f"{count:,} {kind}" for kind, count in kinds.items()))
-    kept.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(kept.parent)
     save_pairs(kept, found)
     return found
 
@@ -66,15 +68,26 @@ def votes_of(job: Run) -> Path:
     return file
 
 
-def affordable(job: Run, opened: OpenedModel, seconds: float | None) -> int:
-    """How many questions can be asked within ``seconds``."""
+def named(job: Run, source: str) -> str:
+    """A source of pairs as the plan keeps it: a file's name with a mark of its contents, which going on compares. A
+    file that is gone meanwhile is no other: what was in it is kept with the stage."""
+    if source in (CORPUS, VOTES):
+        return source
+    file = Path(source)
+    if not file.is_file():
+        return file.name
+    return f"{file.name} ({hashlib.sha256(file.read_bytes()).hexdigest()[:8]})"
+
+
+def affordable(job: Run, opened: OpenedModel, seconds: float | None, most: int) -> int:
+    """How many questions can be asked within ``seconds``, at most ``most``."""
     if seconds is None:
-        return MOST
+        return most
     asked = [f"What is {document.title}?" for document in titles_of(job, job.data["seed"]).known[:TRIED]]
     began = time.perf_counter()
     answers(opened, asked)
     each = (time.perf_counter() - began) / len(asked)
-    return int(max(LEAST, min(MOST, seconds / each)))
+    return int(max(LEAST, min(most, seconds / each)))
 
 
 def split(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:

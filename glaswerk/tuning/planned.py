@@ -4,7 +4,9 @@ steps on a throw-away copy show. Kept in ``run.json`` before the first step, lik
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import shutil
 import time
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -53,12 +55,28 @@ def agreed(job: Run, stage: str, asked: dict[str, Any]) -> dict[str, Any]:
     if kept is None or not job.resume(stage).is_dir():
         kept = plans[stage] = {"asked": asked}
         job.save()
-    if kept["asked"] != asked:
-        other = ", ".join(f"{key} {kept['asked'].get(key)}" for key in asked if kept["asked"].get(key) != asked[key])
+    other = ", ".join(f"{key} {was}" for key in asked if not same(was := kept["asked"].get(key), asked[key]))
+    if other:
         raise GlaswerkError(
             f"{job.path} has an unfinished {stage} with {other}: give the same, or delete {job.resume(stage)}"
         )
     return dict(kept)
+
+
+def same(was: Any, now: Any) -> bool:
+    """Equal options; a file that is gone has no mark of its contents any more."""
+    if isinstance(was, list) and isinstance(now, list) and len(was) == len(now):
+        return all(new == old or new == old.partition(" (")[0] for old, new in zip(was, now, strict=True))
+    return bool(was == now)
+
+
+def forget(job: Run, stage: str) -> None:
+    """Nothing of an unfinished stage stays."""
+    job.data.get("plan", {}).pop(stage, None)
+    job.save()
+    shutil.rmtree(job.resume(stage), ignore_errors=True)
+    with contextlib.suppress(OSError):
+        (job.path / "resume").rmdir()  # where no other stage is unfinished
 
 
 def planned(
@@ -82,7 +100,7 @@ def affordable(
     trial = replace(draft, steps=TRIED, compile=False)
     result = train(copy.deepcopy(model), batches, objective, trial)
     per_second = result.tokens_per_second / draft.tokens_per_step
-    steps = int(max(5, min(budget.most, budget.left * per_second)))
+    steps = int(min(budget.most, max(5, budget.left * per_second)))
     why = "all that help" if steps == budget.most else "what the minutes have room for"
     show.note(f"{steps:,} steps of {draft.batch} x {draft.time} at {result.tokens_per_second:,.0f} tokens/s: {why}")
     return steps

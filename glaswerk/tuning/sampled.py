@@ -18,6 +18,7 @@ from glaswerk.align.reward import Judge
 from glaswerk.align.sft import ask, one_of
 from glaswerk.errors import GlaswerkError
 from glaswerk.evaluate.task import Messages
+from glaswerk.home import make_folder
 from glaswerk.opened import OpenedModel
 from glaswerk.progress import Progress
 from glaswerk.run import Run
@@ -28,7 +29,7 @@ EACH, TEMPERATURE, TOP_P = 8, 0.8, 0.95
 
 
 def best_and_worst(
-    job: Run, opened: OpenedModel, stage: str, data: Sequence[str], seconds: float | None, show: Progress
+    job: Run, opened: OpenedModel, stage: str, data: Sequence[str], seconds: float | None, most: int, show: Progress
 ) -> tuple[list[Pair], dict[str, float]]:
     """A pair for each question: the reply with the highest reward, and the one with the lowest; and the mean rewards.
     Questions whose replies are all the same teach nothing. Raises :class:`GlaswerkError` without a reward model."""
@@ -37,7 +38,7 @@ def best_and_worst(
     if kept.is_file():
         pairs = load_pairs(kept)
         return pairs, gain(judge, pairs)
-    questions = asked(job, opened, data, seconds)
+    questions = asked(job, opened, data, seconds, most)
     show.start("replies", len(questions) * EACH, "replies")
     replies: list[list[str]] = [[] for _ in questions]
     room = min(REPLY, opened.model.config.context // 2)
@@ -59,7 +60,7 @@ def best_and_worst(
     if not pairs:
         raise GlaswerkError("all replies to each question are the same: there is nothing to choose from")
     show.done(f"the best of {EACH} replies to each of {len(pairs):,} questions, as {job.stage('reward')} judges")
-    kept.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(kept.parent)
     save_pairs(kept, pairs)
     return pairs, gain(judge, pairs)
 
@@ -73,7 +74,7 @@ def gain(judge: Judge, pairs: Sequence[Pair]) -> dict[str, float]:
     return {"reward_best": round(mean(best), 3), "reward_worst": round(mean(worst), 3)}
 
 
-def asked(job: Run, opened: OpenedModel, data: Sequence[str], seconds: float | None) -> list[Messages]:
+def asked(job: Run, opened: OpenedModel, data: Sequence[str], seconds: float | None, most: int) -> list[Messages]:
     """Questions about the corpus, half of them about titles that it does not have; and those of files of pairs."""
     found: list[Messages] = []
     for source in data:
@@ -81,7 +82,7 @@ def asked(job: Run, opened: OpenedModel, data: Sequence[str], seconds: float | N
             file = votes_of(job) if source == "votes" else Path(source)
             found += [pair.messages for pair in load_pairs(file)]
             continue
-        count = affordable(job, opened, None if seconds is None else seconds / EACH) // 4
+        count = affordable(job, opened, None if seconds is None else seconds / EACH, most) // 4
         titles = titles_of(job, job.data["seed"], count)
         rng = np.random.Generator(np.random.PCG64([job.data["seed"], 11]))
         known = [titles.known[i % len(titles.known)] for i in rng.permutation(count).tolist()]

@@ -29,7 +29,7 @@ run = Run(sys.argv[1])
 for step in range(1, 21):
     run.emit(kind="step", stage="base", step=step, loss=3 / step, rate=0.01, tokens_per_second=100.0)
     time.sleep(0.02)
-run.cut_events(200)  # as a resumed training does
+run.cut_events("base", 200)  # as a resumed training does
 run.emit(kind="step", stage="base", step=3, loss=1.0, rate=0.01, tokens_per_second=100.0)
 """
 
