@@ -452,6 +452,23 @@ def test_nobody_saves_up_turns() -> None:
     check_empty(engine)
 
 
+def test_a_key_does_not_pay_for_being_sent_back() -> None:
+    """Every token is paid for once, however often it had to be read."""
+    engine = Engine(decoder(), TOKENIZER, page=4, pages=16, share=False)
+    late = engine.submit([1], replace(GREEDY, max_tokens=60), key="stays")  # keeps the counters alive
+    for _ in range(3):
+        engine.submit(list(range(20)), replace(GREEDY, max_tokens=20), key="k", end_ids=())
+    most = 0
+
+    def look() -> None:
+        nonlocal most
+        most = max(most, engine.queue.tokens.get("k", 0))
+
+    drain(engine, look)
+    assert late.state == "finished" and engine.counts.preemptions > 0
+    assert engine.counts.computed_tokens > 3 * 39 + 60 >= most >= 3 * 39 - 1
+
+
 def test_more_keys_than_places() -> None:
     """One key on all places, four others: none waits for the long texts' end."""
     engine = Engine(decoder(), TOKENIZER, rows=4)
