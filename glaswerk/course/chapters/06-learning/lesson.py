@@ -111,10 +111,7 @@ class Lesson:
         """Nothing is written."""
         return 0
 
-    def cut_events(self, size: int) -> None:
-        """Nothing was written."""
-
-    def cut_stage(self, stage: str) -> None:
+    def cut_events(self, stage: str, size: int = 0) -> None:
         """Nothing was written."""
 
     # ------------------------------------------------------------------ pieces
