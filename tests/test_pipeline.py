@@ -183,7 +183,7 @@ def test_killed_and_gone_on_with_ends_with_the_same_weights(
         (["pretrain", "{texts}", "--steps", "1", "--width", "16"], "a width in multiples of 32"),
         (["pretrain", "{texts}", "--layers", "2"], "--layers and --width need --steps"),
         (["corpus", "{small}", "--export", "{small}"], "would overwrite the text itself"),
-        (["sft", "{missing}"], "is not a run"),
+        (["sft", "{missing}"], "there is no model"),
     ],
 )
 def test_bad_input_is_one_clear_line(
@@ -264,5 +264,6 @@ def test_other_chats_are_refused(texts: Path, tmp_path: Path, capsys: pytest.Cap
     job = Run(out)
     job.data["chats"] = "of another command"
     job.save()
+    job.resume("sft").mkdir(parents=True)  # begun, and not finished
     code, _, said = call(capsys, "sft", out, "--chat", chats, "--steps", "1")
     assert code == 1 and "learns from other --chat files" in said

@@ -118,7 +118,7 @@ def test_events_are_cut_back_to_the_checkpoint(tmp_path: Path) -> None:
     checkpoints = Checkpoints(run.resume("base"))
     with pytest.raises(KeyboardInterrupt):
         train(fresh(), StopAfter(data(), 4), next_token_loss, plan, checkpoints=checkpoints, log=run)
-    run.emit(kind="step", step=999)  # as if it had gone on after the checkpoint and then lost power
+    run.emit(kind="step", stage="base", step=999)  # as if it had gone on after the checkpoint and then lost power
     train(fresh(), data(), next_token_loss, plan, checkpoints=checkpoints, log=run)
     assert [event["step"] for event in run.events() if event["kind"] == "step"] == list(range(1, 13))
 
