@@ -14,7 +14,6 @@ import contextlib
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -25,7 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from benchmarks import smollm2
-from benchmarks.measure import ROOT, interleaved, machine, peer, say, spread
+from benchmarks.measure import ROOT, Clock, interleaved, machine, peer, say, spread
 from glaswerk import pull, runtime
 from glaswerk.align.batches import Answers
 from glaswerk.align.chats import fit, render
@@ -56,21 +55,6 @@ SIDES = {
     "PEFT, all-linear": ("peft", "all-linear", ""),
     "ours, all-linear, base in NF4": ("ours", "all-linear", "nf4"),
 }
-
-
-class Clock(Progress):
-    """Notes when each step was done."""
-
-    def __init__(self) -> None:
-        self.steps: list[float] = []
-
-    def advance(self, amount: float, **facts: Any) -> None:
-        if amount:
-            self.steps.append(time.perf_counter())
-
-    def rate(self) -> float:
-        """Tokens per second after the warm-up."""
-        return (len(self.steps) - WARMUP) * BATCH * TIME / (self.steps[-1] - self.steps[WARMUP - 1])
 
 
 class Rows:
@@ -220,7 +204,7 @@ def ours(folder: Path, targets: str, special: str) -> Callable[[], float]:
     def a_round() -> float:
         clock = Clock()
         train(model, batches, answer_loss, plan, progress=clock)
-        return clock.rate()
+        return clock.rate(WARMUP, BATCH * TIME)
 
     return a_round
 
@@ -241,7 +225,7 @@ def theirs(folder: Path, targets: str, special: str) -> Callable[[], float]:
             optimizer.zero_grad(set_to_none=True)
             loss.item()
             clock.advance(1)
-        return clock.rate()
+        return clock.rate(WARMUP, BATCH * TIME)
 
     return a_round
 

@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from glaswerk.errors import GlaswerkError
+from glaswerk.progress import Progress
 
 ROOT = Path(__file__).resolve().parent.parent
 #: packages whose version belongs to a figure, where they are installed
@@ -29,6 +30,21 @@ VERSIONS = ("torch", "numpy", "transformers", "accelerate", "tokenizers", "tikto
 def say(line: str) -> None:
     """Progress, on stderr."""
     print(line, file=sys.stderr, flush=True)
+
+
+class Clock(Progress):
+    """Notes when each training step was done."""
+
+    def __init__(self) -> None:
+        self.steps: list[float] = []
+
+    def advance(self, amount: float, **facts: Any) -> None:
+        if amount:
+            self.steps.append(time.perf_counter())
+
+    def rate(self, warmup: int, tokens: int) -> float:
+        """Tokens per second after the first ``warmup`` steps, of ``tokens`` each."""
+        return (len(self.steps) - warmup) * tokens / (self.steps[-1] - self.steps[warmup - 1])
 
 
 def interleaved(contestants: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:

@@ -14,7 +14,6 @@ import io
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -22,11 +21,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.measure import ROOT, interleaved, machine, nanogpt, nanogpt_model, peer, say, spread
+from benchmarks.measure import ROOT, Clock, interleaved, machine, nanogpt, nanogpt_model, peer, say, spread
 from glaswerk import runtime
 from glaswerk.errors import GlaswerkError
 from glaswerk.model import Decoder, ModelConfig
-from glaswerk.progress import Progress
 from glaswerk.train import TrainPlan, Windows, next_token_loss, train
 
 LAYERS, HEADS, WIDTH, CONTEXT, BATCH, VOCABULARY = 6, 6, 384, 256, 16, 65
@@ -41,21 +39,6 @@ BLOCK = {
     "mlp.up": "mlp.c_fc",
     "mlp.down": "mlp.c_proj",
 }
-
-
-class Clock(Progress):
-    """Notes when each step was done."""
-
-    def __init__(self) -> None:
-        self.steps: list[float] = []
-
-    def advance(self, amount: float, **facts: Any) -> None:
-        if amount:
-            self.steps.append(time.perf_counter())
-
-    def tokens_per_second(self) -> float:
-        """Speed over the steps after the warm-up."""
-        return (len(self.steps) - WARMUP) * BATCH * CONTEXT / (self.steps[-1] - self.steps[WARMUP - 1])
 
 
 def run() -> dict[str, Any]:
@@ -132,7 +115,7 @@ def ours() -> float:
     )
     clock = Clock()
     train(Decoder(config()), Windows(tokens, CONTEXT, BATCH), next_token_loss, plan, progress=clock)
-    return clock.tokens_per_second()
+    return clock.rate(WARMUP, BATCH * CONTEXT)
 
 
 # ---------------------------------------------------------------------------------------------- the peers
@@ -179,7 +162,7 @@ def paced(step: Callable[[tuple[Tensor, Tensor]], None], windows: Windows) -> fl
     for number in range(STEPS + WARMUP):
         step(windows.batch(number))
         clock.advance(1)
-    return clock.tokens_per_second()
+    return clock.rate(WARMUP, BATCH * CONTEXT)
 
 
 def best(
@@ -248,7 +231,7 @@ def trainer_speed(transformers: Any, windows: Windows, bf16: bool, compiled: boo
             model=trainer_model(transformers), args=arguments, train_dataset=rows, callbacks=[Watch()]
         )
         trainer.train()
-    return clock.tokens_per_second()
+    return clock.rate(WARMUP, BATCH * CONTEXT)
 
 
 def best_trainer(transformers: Any, windows: Windows) -> tuple[str, str]:

@@ -86,11 +86,14 @@ def to_hf(opened: OpenedModel, folder: Path, dtype: str) -> Path:
     )
     write_text(folder / "README.md", card(opened, f"Hugging Face folder, {dtype}", use))
     stored = {"fp32": torch.float32, "bf16": torch.bfloat16}[dtype]
-    ends = {"eos_token_id": sorted(opened.end_ids)}
-    if opened.speech.begin is not None:
-        ends["bos_token_id"] = opened.speech.begin  # type: ignore[assignment]
-    save_model(folder, opened.model, Spoken(opened.speech), dtype=stored, generation=ends)
+    save_model(folder, opened.model, Spoken(opened.speech), dtype=stored, generation=marks(opened))
     return folder
+
+
+def marks(opened: OpenedModel) -> dict[str, Any]:
+    """What ends and what begins a text, as ``generation_config.json`` says it."""
+    begin = {} if opened.speech.begin is None else {"bos_token_id": opened.speech.begin}
+    return {"eos_token_id": sorted(opened.end_ids), **begin}
 
 
 class Spoken:

@@ -24,7 +24,16 @@ def token_log_probs(model: Decoder, ids_BT: Tensor, places_N: Tensor, targets_N:
 
     The head, a fifth of a small model's work, is computed at these places only.
     """
-    x_NC = model.hidden(ids_BT).flatten(0, 1).index_select(0, places_N)
+    return spoken_log_probs(model, hidden_at(model, ids_BT, places_N), targets_N)
+
+
+def hidden_at(model: Decoder, ids_BT: Tensor, places_N: Tensor) -> Tensor:
+    """The last hidden states at these places, ``[N, C]``."""
+    return model.hidden(ids_BT).flatten(0, 1).index_select(0, places_N)
+
+
+def spoken_log_probs(model: Decoder, x_NC: Tensor, targets_N: Tensor) -> Tensor:
+    """log p of each target by the hidden state before it, fp32 ``[N]``; 0 where it is ``IGNORE``."""
     return -F.cross_entropy(model.head(x_NC).float(), targets_N, ignore_index=IGNORE, reduction="none")
 
 

@@ -47,9 +47,7 @@ class Titles:
 def titles_of(run: Run, seed: int, unknown: int = 0) -> Titles:
     """The run's titles, and about ``unknown`` that are none. Of those kept back every second one is for the measure,
     with made-up ones beside them. Raises :class:`GlaswerkError` where the texts have no titles."""
-    known = [d for d in documents(run.corpus, "train") if d.title and len(d.text) >= 60]
-    if len(known) < 8:
-        raise GlaswerkError(f"the corpus of {run.path} has too few titled texts to ask about: give pairs with --data")
+    known = titled(run)
     real = kept_back(run)
     names = [document.title for document in known]
     made = made_up(names + real, ASKED + unknown, seed)
@@ -58,6 +56,15 @@ def titles_of(run: Run, seed: int, unknown: int = 0) -> Titles:
     tongues = [language(document.text) for document in known[:200]]
     tongue = "de" if 2 * tongues.count("de") > len(tongues) else "en"
     return Titles(known, real[0::2] + made[rest:], tested + made[:rest], tongue)
+
+
+def titled(run: Run) -> list[Document]:
+    """The documents that were read and can be asked about. Raises :class:`GlaswerkError` where the texts have no
+    titles."""
+    known = [d for d in documents(run.corpus, "train") if d.title and len(d.text) >= 60]
+    if len(known) < 8:
+        raise GlaswerkError(f"the corpus of {run.path} has too few titled texts to ask about: give pairs with --data")
+    return known
 
 
 # ---------------------------------------------------------------------------------------------- pairs

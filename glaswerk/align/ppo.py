@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from glaswerk.align.advantages import gae, kl_k1, spread, token_rewards, whiten
+from glaswerk.align.losses import hidden_at, spoken_log_probs
 from glaswerk.align.policy_losses import ppo_policy_loss, ppo_value_loss
 from glaswerk.align.rollout import TOGETHER, Rollouts
 from glaswerk.align.rounds import Method
@@ -49,9 +49,8 @@ class ValuedPolicy(Decoder):
 
     def read(self, ids_BT: Tensor, places: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """log p of the token after each place (0 where it is ``IGNORE``) and the value there, fp32 and flat."""
-        x_NC = self.hidden(ids_BT).flatten(0, 1).index_select(0, places)
-        policy = -F.cross_entropy(self.head(x_NC).float(), targets, ignore_index=IGNORE, reduction="none")
-        return policy, self.value(x_NC.float())[:, 0]
+        x_NC = hidden_at(self, ids_BT, places)
+        return spoken_log_probs(self, x_NC, targets), self.value(x_NC.float())[:, 0]
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from glaswerk.align.chats import Rendered, fit, load_chats, render
 from glaswerk.align.losses import answer_loss
 from glaswerk.errors import GlaswerkError
 from glaswerk.evaluate import score_conversations
-from glaswerk.export import Spoken
+from glaswerk.export import Spoken, marks
 from glaswerk.found import Origin, find
 from glaswerk.model.lora import LoRAConfig, trainable_count
 from glaswerk.model.weights import save_model
@@ -133,10 +133,9 @@ def learn_chats(
         "val_loss_before": round(before, 4),
         "val_loss": round(loss, 4),
     }
-    ends: dict[str, Any] = {"eos_token_id": sorted(opened.end_ids)}
-    if opened.speech.begin is not None:
-        ends["bos_token_id"] = opened.speech.begin
-    save_model(job.stage(STAGE), merged, Spoken(opened.speech), card=card(job, facts, rank, nf4), generation=ends)
+    save_model(
+        job.stage(STAGE), merged, Spoken(opened.speech), card=card(job, facts, rank, nf4), generation=marks(opened)
+    )
     record(job, STAGE, facts)
     kept = f"{len(back):,} conversations kept back" if back else "the conversations it learned"
     show.done(f"loss on {kept}: {before:.3f} before, {loss:.3f} after; {facts['tokens_per_second']:,} tokens/s")

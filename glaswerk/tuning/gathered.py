@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from glaswerk.align.own_pairs import answers, own_pairs, titles_of
+from glaswerk.align.own_pairs import answers, own_pairs, titled
 from glaswerk.align.pairs import Answered, Pair, all_tokens, load_pairs, save_pairs
 from glaswerk.errors import GlaswerkError
 from glaswerk.home import make_folder
@@ -40,10 +40,8 @@ def pairs_of(
     for source in data:
         if source == CORPUS:
             found += own_pairs(job, opened, affordable(job, opened, seconds, most), job.data["seed"])
-        elif source == VOTES:
-            found += load_pairs(votes_of(job))
         else:
-            found += load_pairs(Path(source))
+            found += given(job, source)
     if not found:
         raise GlaswerkError("there is nothing to prefer: the model gave no wrong answer; name pairs with --data")
     kinds = {kind: sum(pair.kind == kind for pair in found) for kind in dict.fromkeys(pair.kind for pair in found)}
@@ -56,6 +54,11 @@ def pairs_of(
 def usual(job: Run) -> tuple[str, ...]:
     """What is learned from where nothing is named: the corpus, and votes where people gave some."""
     return (CORPUS, VOTES) if (job.path / VOTES_FILE).is_file() else (CORPUS,)
+
+
+def given(job: Run, source: str) -> list[Pair]:
+    """The pairs of people: the run's votes, or a file."""
+    return load_pairs(votes_of(job) if source == VOTES else Path(source))
 
 
 def votes_of(job: Run) -> Path:
@@ -83,7 +86,7 @@ def affordable(job: Run, opened: OpenedModel, seconds: float | None, most: int) 
     """How many questions can be asked within ``seconds``, at most ``most``."""
     if seconds is None:
         return most
-    asked = [f"What is {document.title}?" for document in titles_of(job, job.data["seed"]).known[:TRIED]]
+    asked = [f"What is {document.title}?" for document in titled(job)[:TRIED]]
     began = time.perf_counter()
     answers(opened, asked)
     each = (time.perf_counter() - began) / len(asked)

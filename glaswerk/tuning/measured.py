@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from glaswerk.align.own_pairs import Honesty, honesty, titles_of
+from glaswerk.align.own_pairs import Honesty, honesty, titled
 from glaswerk.corpora import Packed
 from glaswerk.errors import GlaswerkError
 from glaswerk.model import Decoder
@@ -22,7 +22,7 @@ def honest(job: Run, opened: OpenedModel, show: Progress) -> Honesty | None:
     """What the model answers rightly, and where it says that it does not know; None where the texts have no titles."""
     show.start("honesty")
     try:
-        titles_of(job, job.data["seed"])
+        titled(job)
     except GlaswerkError:
         show.done("the texts have no titles to ask about")
         return None

@@ -6,7 +6,6 @@ Left out: learning from them (``aligning.py``).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import mean
 
 import numpy as np
@@ -22,7 +21,7 @@ from glaswerk.home import make_folder
 from glaswerk.opened import OpenedModel
 from glaswerk.progress import Progress
 from glaswerk.run import Run
-from glaswerk.tuning.gathered import CORPUS, PAIRS_FILE, affordable, votes_of
+from glaswerk.tuning.gathered import CORPUS, PAIRS_FILE, affordable, given
 
 #: replies to each question, and how they are drawn
 EACH, TEMPERATURE, TOP_P = 8, 0.8, 0.95
@@ -79,8 +78,7 @@ def asked(job: Run, opened: OpenedModel, data: Sequence[str], seconds: float | N
     found: list[Messages] = []
     for source in data:
         if source != CORPUS:
-            file = votes_of(job) if source == "votes" else Path(source)
-            found += [pair.messages for pair in load_pairs(file)]
+            found += [pair.messages for pair in given(job, source)]
             continue
         count = affordable(job, opened, None if seconds is None else seconds / EACH, most) // 4
         titles = titles_of(job, job.data["seed"], count)
