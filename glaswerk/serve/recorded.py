@@ -26,6 +26,11 @@ from glaswerk.serve import static
 FILE = Path(__file__).with_name("recorded.zip")
 #: the entry that says of which model the answers are; the last chapter that needs no run
 NAME, LAST = "name", "07"
+#: the entry with the steps of the life page's prompt, and which: those of its first layer, before and after
+LIFE, PROMPT, STEPS = "life", "Paris ist die Hauptstadt von", "tokens,embeddings,position*,blocks.0.*,norm"
+
+#: steps whose first number the page takes apart at once
+ROWS = ("attention_norm", "attention.q", "attention.output", "mlp_norm")
 
 
 @cache
@@ -44,13 +49,22 @@ def model() -> str:
 
 def answer(kind: str, arguments: Mapping[str, Any]) -> str:
     """A recorded answer. Raises :class:`NotHere` for a question that was not recorded."""
-    found = entries().get(entry(kind, arguments))
+    found = entries().get(entry(kind, arguments)) or part_of_life(kind, arguments)
     if found is None:
         raise NotHere(
             "this was not recorded: make a model with `glaswerk run`, then the figure computes it",
             "Das ist nicht aufgezeichnet. Mach ein Modell mit `glaswerk run`, dann rechnet die Abbildung selbst.",
         )
     return found.decode()
+
+
+def part_of_life(kind: str, arguments: Mapping[str, Any]) -> bytes | None:
+    """Some steps of the life page's prompt, which asks for them as its reader goes along; None where one is missing."""
+    if kind != "trace" or arguments.keys() != {"prompt", "only"} or arguments["prompt"] != PROMPT:
+        return None
+    whole, names = json.loads(entries()[LIFE]), set(str(arguments["only"]).split(","))
+    steps = [step for step in whole["steps"] if step["name"] in names]
+    return json.dumps({**whole, "steps": steps}).encode() if len(steps) == len(names) else None
 
 
 def entry(kind: str, arguments: Mapping[str, Any]) -> str:
@@ -69,7 +83,11 @@ def record(name: str, file: Path = FILE) -> int:
     opened.origin = Origin(opened.origin.folder, pulled=opened.origin.name)  # a name, and no run
     holder = open_holder(opened)
     answers = {NAME: holder.name, entry("models", {}): json.dumps({"open": holder.name, "models": []})}
-    for kind, arguments in questions.recorded("first"):
+    answers[LIFE] = data.answer(holder, "trace", {"prompt": PROMPT, "only": STEPS})
+    place = len(opened.tokenizer.encode(PROMPT)) - 1
+    rows = [("row", {"place": 0, "step": f"blocks.0.{step}"}) for step in ROWS]
+    asked = [("stack", {"prompt": PROMPT, "place": place}), *rows, *questions.recorded("first")]
+    for kind, arguments in asked:
         _, _, chapter = kind.partition("demo/")
         if "model" in arguments or "with" in arguments or chapter[:2] > LAST:  # a second model, or stages of a run
             continue
