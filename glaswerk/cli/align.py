@@ -7,13 +7,15 @@ from typing import Annotated
 
 import typer
 
+METHODS_HELP = "dpo, reward (a model that judges), reject (learn its favourites), ppo or grpo (learn from rewards)."
+
 app = typer.Typer(add_completion=False)
 
 
 @app.command()
 def align(
     run: Annotated[Path, typer.Argument(help="A run with a finished assistant.")],
-    method: Annotated[str, typer.Option(help="dpo, reward (a model that judges), or reject (learn its favourites).")],
+    method: Annotated[str, typer.Option(help=METHODS_HELP)],
     data: Annotated[
         list[str] | None,
         typer.Option(
@@ -27,7 +29,14 @@ def align(
     lora: Annotated[
         int | None, typer.Option(help="Train LoRA adapters of this rank, not the weights.", show_default="none")
     ] = None,
-    beta: Annotated[float, typer.Option(help="dpo: how dear it is to leave the stage it begins with.")] = 0.1,
+    beta: Annotated[
+        float | None,
+        typer.Option(help="How dear it is to leave the stage it begins with.", show_default="the method's own"),
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="ppo, grpo: a task that grades replies.", show_default="the run's reward model"),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
 ) -> None:
     """Learn from pairs of answers, one of which is preferred: what the run's own texts say over what the model made up,
@@ -43,7 +52,7 @@ def align(
     finish_stage(
         lambda: align_stage(
             run, method=method, stage=stage, data=data or (), minutes=minutes, steps=steps, rank=lora, beta=beta,
-            progress=progress,
+            task=task, progress=progress,
         ),
         progress, json, then,
     )  # fmt: skip

@@ -68,6 +68,10 @@ class Task(ABC):
         """Further measures of a choice, by name: from the log-likelihoods (nats) of each asked item's options."""
         return {}
 
+    def practice(self) -> Task | None:
+        """Other items of the same kind, to learn from; None where all that there are measure."""
+        return None
+
     # ------------------------------------------------------------------ the same for all tasks
     def prompt(self, i: int) -> Messages:
         """The conversation up to where the assistant answers."""

@@ -18,7 +18,8 @@ ADAPTER_RATE = 1e-3
 
 def attached(model: Decoder, rank: int | None, seed: int, nf4: bool = False) -> str:
     """Freeze the model (in 4 bits if ``nf4``) and give it adapters of this rank at every matrix of its blocks, scaled
-    by two, as is usual; no rank, no change. A reward model's own head is trained in any case. Returns the base's
+    by two, as is usual; no rank, no change. A
+    head of its own (a reward model's, a value head) is trained in any case. Returns the base's
     fingerprint, which its 4 bits cannot tell later."""
     if rank is None:
         return ""
@@ -26,9 +27,9 @@ def attached(model: Decoder, rank: int | None, seed: int, nf4: bool = False) -> 
     lora.attach(model, lora.LoRAConfig(rank, 2.0 * rank), seed=seed)
     if nf4:
         quantize_frozen(model)
-    head = getattr(model, "score", None)
-    if head is not None:
-        head.requires_grad_(True)
+    for own in ("score", "value"):
+        if (head := getattr(model, own, None)) is not None:
+            head.requires_grad_(True)
     return known
 
 

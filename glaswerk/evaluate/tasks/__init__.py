@@ -37,6 +37,7 @@ TASKS = {
     "gsm8k": Listed("gsm8k:GSM8K", "100 word problems, solved in writing"),
     "humaneval": Listed("humaneval:HumanEval", "164 Python functions, tested in the sandbox"),
     "tool-calls": Listed("tool_calls:ToolCalls", "1,040 questions: which function, which arguments?"),
+    "addition": Listed("arithmetic:addition", "200 sums of numbers below a hundred, answered at once"),
     "arithmetic": Listed("arithmetic:Arithmetic", "200 sums and products, answered at once"),
     "arithmetic-steps": Listed("arithmetic:with_steps", "the same, with the steps written out"),
     "letters": Listed("letters:Letters", "how often does a letter occur in a word? English"),

@@ -14,8 +14,8 @@ import numpy as np
 
 from glaswerk.evaluate.task import Messages, Task, pair
 
-#: of all problems, one in so many is a test problem
-HELD_OUT = 5
+#: of all problems, one in so many is a test problem; and how many there are to learn from
+HELD_OUT, PRACTICE = 5, 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +56,24 @@ class Problem:
 
 
 class Arithmetic(Task):
-    """``count`` different problems of up to ``digits`` digits; two of three are sums. ``train``: those that may be
-    learned from."""
+    """``count`` different problems of up to ``digits`` digits; two of three are sums, or all (``sums``). ``train``:
+    those that may be learned from."""
 
     metric = "exact match"
 
     def __init__(
-        self, count: int = 200, *, steps: bool = False, digits: int = 2, train: bool = False, seed: int = 0
-    ) -> None:
-        self.name, self.steps = "arithmetic-steps" if steps else "arithmetic", steps
+        self, count: int = 200, *, steps: bool = False, digits: int = 2, sums: bool = False, train: bool = False,
+        seed: int = 0,
+    ) -> None:  # fmt: skip
+        self.name, self.steps = f"{'addition' if sums else 'arithmetic'}{'-steps' if steps else ''}", steps
+        self.digits, self.sums, self.seed = digits, sums, seed
         self.max_tokens = 128 if steps else 16
         rng = np.random.default_rng([seed, digits])
         found: dict[Problem, None] = {}
         tries = 0
         while len(found) < count and tries < 200 * count:  # few digits hold only so many problems
             a, b = (int(number) for number in rng.integers(10 ** int(rng.integers(1, digits + 1)), size=2))
-            problem = Problem(a, b, "*" if rng.random() < 1 / 3 else "+")
+            problem = Problem(a, b, "*" if rng.random() < 1 / 3 and not sums else "+")
             if held_out(problem) != train:
                 found[problem] = None
             tries += 1
@@ -90,6 +92,10 @@ class Arithmetic(Task):
     def grade(self, i: int, reply: str) -> float:
         return float(last_number(reply) == self.problems[i].result)
 
+    def practice(self) -> Arithmetic:
+        """Problems that no test asks."""
+        return Arithmetic(PRACTICE, steps=self.steps, digits=self.digits, sums=self.sums, train=True, seed=self.seed)
+
 
 def held_out(problem: Problem) -> bool:
     """Whether a problem belongs to the test: by its text, so that no seed or count can move it. ``a`` and ``b`` in
@@ -105,6 +111,11 @@ def last_number(reply: str) -> int | float | None:
         return None
     number = float(found[-1].replace(",", ""))
     return int(number) if number.is_integer() else number
+
+
+def addition() -> Arithmetic:
+    """Sums of numbers below a hundred, answered at once."""
+    return Arithmetic(sums=True)
 
 
 def with_steps() -> Arithmetic:
