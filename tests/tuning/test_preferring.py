@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,46 +15,9 @@ from glaswerk.cli.main import dispatch
 from glaswerk.errors import GlaswerkError
 from glaswerk.model.weights import load_model
 from glaswerk.opened import load
-from glaswerk.pipeline import helps, pretrain, sft
+from glaswerk.pipeline import helps, sft
 from glaswerk.run import Run
 from glaswerk.tuning import align, tune
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A run on sixty-four made-up articles, whose assistant is barely trained."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GLASWERK_COMPILE", "0")
-        folder = tmp_path_factory.mktemp("tuned")
-        animals = ["cat", "dog", "horse", "raven", "salmon", "badger", "beetle", "heron"]
-        places = ["river", "forest", "meadow", "harbour", "village", "moor", "island", "hill"]
-        words = ["old", "red", "small", "river", "wind", "stone", "often", "seldom", "winter", "green", "early"]
-        drawn = random.Random(0)
-        rows = [
-            {
-                "title": f"{place.title()} {animal}",
-                "text": f"The {place} {animal} is a {animal} that lives in a {place}. "
-                + " ".join(f"It {' '.join(drawn.sample(words, 7))}." for _ in range(8)),
-            }
-            for place in places
-            for animal in animals
-        ]
-        texts = folder / "animals.jsonl"
-        texts.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-        pretrain([str(texts)], steps=8, out=folder / "run", layers=2, width=64)
-        sft(folder / "run", steps=8)
-        yield folder / "run"
-    torch.use_deterministic_algorithms(False)
-
-
-@pytest.fixture
-def run(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of it."""
-    monkeypatch.setenv("GLASWERK_COMPILE", "0")
-    monkeypatch.setattr("glaswerk.tuning.gathered.MOST", 24)
-    monkeypatch.setattr("glaswerk.align.own_pairs.ASKED", 8)
-    shutil.copytree(trained, tmp_path / "run")
-    return tmp_path / "run"
 
 
 @pytest.fixture
