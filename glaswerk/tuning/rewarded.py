@@ -84,6 +84,7 @@ def rewarded(work: Work, method: Method) -> None:
     more |= {"measured_before": round(before.value, 4), "measured": round(after.value, 4)}
     more |= {"interval": [round(after.low, 4), round(after.high, 4)], **course.facts()}
     keep_rollouts(work)
+    work.show.start(work.name)
     finish_tuned(job, work.name, opened, work.baked(policy), result, honesty, more, work.show)
 
 
@@ -176,11 +177,12 @@ class Course:
     # ------------------------------------------------------------------------------------------ the rounds
     def run(self, policy: Decoder) -> TrainResult:
         """All rounds; in place. Raises :class:`GlaswerkError` where nothing can be learned or no round was well."""
-        work, state = self.work, self.state
+        work = self.work
         self.plan(policy)
         learner = self.learner(policy)
         checkpoints = Checkpoints(work.job.resume(work.name) / "rounds")
         self.take_up(learner, checkpoints)
+        state = self.state
         learner.guard.first = state.first
         good = {name: value.detach().clone() for name, value in trained(policy).items()}
         every = max(1, self.rounds // LOOKS)
