@@ -184,7 +184,10 @@ def learn_tokenizer(job: Run, corpus: dict[str, Any], show: Progress) -> Tokeniz
     size, reason = planning.vocabulary_for(corpus["characters"])
     began = time.perf_counter()
     show.start("tokenizer")
-    tokenizer = train_bpe((document.headed for document in documents(job.corpus, "train")), size)
+    pattern, cuts = planning.pattern_for(document.headed for document in islice(documents(job.corpus, "train"), 500))
+    if cuts:
+        show.note(cuts)
+    tokenizer = train_bpe((document.headed for document in documents(job.corpus, "train")), size, pattern)
     tokenizer.save(job.tokenizer)
     fewer = "" if tokenizer.vocabulary_size == size else " (no pair is left to merge)"
     show.done(f"{tokenizer.vocabulary_size:,} tokens by byte-pair encoding{fewer}: {reason}")

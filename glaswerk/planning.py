@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -44,6 +44,8 @@ PARAMETERS_PER_TOKEN, MOST_PASSES = 8, 20
 COMPILE_COLD = 30.0
 #: what compiling gains over eager training on a CPU, as measured on the ladder's small models (docs/log.md)
 COMPILE_GAIN = 1.6
+#: the share of digits in a text's characters from which each is a token
+DIGITS_ALONE = 0.15
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,18 @@ def vocabulary_for(characters: int) -> tuple[int, str]:
                 f"{characters:,} characters show each of {size:,} tokens about {characters // (4 * size):,} times",
             )
     return 16_384, "a large corpus can fill a large vocabulary"
+
+
+def pattern_for(texts: Iterable[str]) -> tuple[str, str]:
+    """Where the tokenizer cuts, and why: digits stand alone where texts are full of numbers, since sums are learned
+    place by place (Singh & Strouse 2024); else up to three stay together."""
+    characters = digits = 0
+    for text in texts:
+        characters, digits = characters + len(text), digits + sum(map(str.isdigit, text))
+    share = digits / max(1, characters)
+    if share >= DIGITS_ALONE:
+        return "digits", f"{share:.0%} of the characters are digits: each is a token of its own"
+    return "gpt4", ""
 
 
 def predicted_loss(parameters: float, tokens: float, unique: float) -> float:

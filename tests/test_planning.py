@@ -52,3 +52,10 @@ def test_step_sizes_are_powers_of_two_within_bounds() -> None:
         size = planning.tokens_per_step(total, 256)
         assert 1024 <= size <= 65_536 and math.log2(size) == int(math.log2(size))
     assert planning.context_for(100) == 32 and planning.context_for(100_000) == 2048
+
+
+def test_digits_stand_alone_where_texts_are_full_of_numbers() -> None:
+    pattern, why = planning.pattern_for(["12 + 34 = 46", "7 + 88 = 95"])
+    assert pattern == "digits" and "% of the characters are digits" in why
+    assert planning.pattern_for(["In 1789 the king was in his palace, and few knew what was to come."]) == ("gpt4", "")
+    assert planning.pattern_for([]) == ("gpt4", "")

@@ -41,7 +41,7 @@ def train(
     sources: Annotated[list[str], typer.Argument(help="Files, folders, globs or corpus names.", metavar="TEXT...")],
     vocabulary: Annotated[int, typer.Option(help="How many tokens, special ones included.")] = 4096,
     out: Annotated[Path, typer.Option(help="The folder to write.")] = Path("tokenizer"),
-    pattern: Annotated[str, typer.Option(help="Where texts are cut: gpt4, gpt2 or gpt4o.")] = "gpt4",
+    pattern: Annotated[str, typer.Option(help="Where texts are cut: gpt4, gpt2, gpt4o or digits.")] = "gpt4",
     as_json: Json = False,
 ) -> None:
     """Learn a byte-pair vocabulary from texts and write it as tokenizer.json."""

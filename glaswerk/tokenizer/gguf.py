@@ -23,7 +23,7 @@ from glaswerk.tokenizer.huggingface import MOST_TOKENS, frame, from_json
 from glaswerk.tokenizer.interface import Tokenizer
 from glaswerk.tokenizer.metaspace import SPACE
 from glaswerk.tokenizer.patterns import GPT2, GPT4
-from glaswerk.tokenizer.split import byte_level, flatten
+from glaswerk.tokenizer.split import DIGITS, byte_level, flatten
 from glaswerk.tokenizer.template import ChatTemplate
 
 if TYPE_CHECKING:
@@ -45,10 +45,6 @@ def cut(*patterns: str) -> dict[str, Any]:
 
 #: what Qwen 2 changed: each digit is a piece
 QWEN2 = GPT4.replace(r"\p{N}{1,3}", r"\p{N}")
-DIGITS = {
-    "type": "Sequence",
-    "pretokenizers": [{"type": "Digits", "individual_digits": True}, byte_level(use_regex=True)],
-}
 #: tokenizer.ggml.pre -> the pre_tokenizer that cuts so
 PRE: dict[str, dict[str, Any]] = {
     "gpt-2": byte_level(use_regex=True),

@@ -11,8 +11,8 @@ from __future__ import annotations
 #: contractions | words with the space before them | numbers | punctuation | spaces
 GPT2 = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
-#: GPT-2's, after each digit was made a piece of its own (SmolLM2): white space before a digit stays together, as it is
-#: then the end of its part
+#: GPT-2's, after each digit was made a piece of its own (SmolLM2): numbers are read and written one place at a time;
+#: white space before a digit stays together, as it is then the end of its part
 GPT2_DIGITS = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?=\p{N})|\s+(?!\S)|\s+"
 
 #: also: contractions in capitals, at most three digits together, a line end ends the piece
@@ -28,7 +28,7 @@ GPT4O = (
     r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 
-PATTERNS = {"gpt2": GPT2, "gpt4": GPT4, "gpt4o": GPT4O}
+PATTERNS = {"gpt2": GPT2, "gpt4": GPT4, "gpt4o": GPT4O, "digits": GPT2_DIGITS}
 
 #: the same cuts in the wording that tiktoken publishes, which its engine runs faster (``++``: never give
 #: back)

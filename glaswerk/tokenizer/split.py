@@ -24,7 +24,7 @@ PATTERN_LIMIT = 10_000
 #: seconds that one of a stranger's expressions may spend on one text
 PATTERN_SECONDS = 10.0
 #: our own expressions match every character of any text, so that `findall` alone cuts it
-_COVERING: frozenset[str | None] = frozenset((*PATTERNS.values(), GPT2_DIGITS))
+_COVERING: frozenset[str | None] = frozenset(PATTERNS.values())
 
 
 class Split:
@@ -49,6 +49,8 @@ class Split:
         """Cut by one expression, then look at bytes: the form of GPT-2, GPT-4 and Llama 3."""
         if pattern == GPT2:
             return cls(byte_level(use_regex=True))
+        if pattern == GPT2_DIGITS:
+            return cls(DIGITS)
         cut = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
         return cls({"type": "Sequence", "pretokenizers": [cut, byte_level(use_regex=False)]})
 
@@ -66,6 +68,13 @@ class Split:
 def byte_level(*, use_regex: bool) -> dict[str, Any]:
     """The ``ByteLevel`` pre-tokenizer as JSON; with ``use_regex`` it cuts by the GPT-2 pattern itself."""
     return {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": use_regex}
+
+
+#: the cuts of :data:`glaswerk.tokenizer.patterns.GPT2_DIGITS`, as SmolLM2 spells them
+DIGITS: dict[str, Any] = {
+    "type": "Sequence",
+    "pretokenizers": [{"type": "Digits", "individual_digits": True}, byte_level(use_regex=True)],
+}
 
 
 def flatten(part: Any, key: str) -> list[dict[str, Any]]:

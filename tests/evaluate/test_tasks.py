@@ -34,6 +34,7 @@ KNOWN = {
     "gsm8k": (100, "gsm8k-100"),
     "humaneval": (164, "humaneval"),
     "tool-calls": (1040, "tool-calls"),
+    "addition": (200, ""),
     "arithmetic": (200, ""),
     "arithmetic-steps": (200, ""),
     "letters": (100, ""),
@@ -73,6 +74,16 @@ def test_every_task_is_known_here() -> None:
         open_task("zzz")
     with pytest.raises(GlaswerkError, match="corpus-facts asks about a run's own corpus"):
         open_task("corpus-facts")
+
+
+@pytest.mark.parametrize("name", ["addition", "arithmetic", "arithmetic-steps"])
+def test_what_may_be_learned_is_never_asked(name: str) -> None:
+    task = open_task(name)
+    practice = task.practice()
+    assert practice is not None and len(practice) > len(task)
+    asked = {str(task.prompt(i)) for i in range(len(task))}
+    assert not asked & {str(practice.prompt(i)) for i in range(len(practice))}
+    assert practice.grade(0, practice.answer(0)) == 1 and open_task("needle").practice() is None
 
 
 # ---------------------------------------------------------------------------------------------- choices

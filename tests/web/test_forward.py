@@ -141,7 +141,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("parity")
     cases, encoded = [], []
     for number, (name, config) in enumerate((SHAPES | INT8).items()):
-        tokenizer = train_bpe([TEXT], V, pattern=("gpt4", "gpt2", "gpt4o")[number % 3])
+        tokenizer = train_bpe([TEXT], V, pattern=("gpt4", "gpt2", "gpt4o", "digits")[number % 4])
         with pytest.MonkeyPatch.context() as patch:
             if name in INT8:
                 patch.setattr(site_model, "MOST_BYTES", 10)

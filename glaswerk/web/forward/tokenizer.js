@@ -17,6 +17,8 @@ for (let byte = 0, next = 0x100; byte < 256; byte++) {
 
 /** The expression that cuts words where tokenizer.json names only "ByteLevel". */
 const GPT2 = String.raw`'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`;
+/** The same after each digit was made a piece of its own (patterns.py). */
+const GPT2_DIGITS = GPT2.replace(String.raw`| ?\p{N}+|`, String.raw`|\p{N}|`).replace(String.raw`|\s+(?!\S)`, String.raw`|\s+(?=\p{N})|\s+(?!\S)`);
 
 export class Tokenizer {
   /** @param {any} document a parsed tokenizer.json */
@@ -86,6 +88,7 @@ function expression(part) {
   const steps = part.type === "Sequence" ? part.pretokenizers : [part];
   const split = steps.find((/** @type {any} */ step) => step.type === "Split");
   if (split) return split.pattern.Regex;
+  if (steps.some((/** @type {any} */ step) => step.type === "Digits" && step.individual_digits)) return GPT2_DIGITS;
   if (steps.some((/** @type {any} */ step) => step.type === "ByteLevel" && step.use_regex !== false && step.add_prefix_space !== true)) return GPT2;
   throw new Error("this tokenizer cuts text in a way that the page does not know");
 }
