@@ -19,6 +19,7 @@ VERBS = {
     "eval": "measure a model on tasks: figures with their intervals, chance, what went wrong",
     "chat": "talk to a model in the terminal",
     "generate": "continue a prompt",
+    "serve": "answer the OpenAI API with a model, many requests at once; a chat page",
     "trace": "follow a prompt through the model: every value, every head, and where it comes from",
     "export": "write a model for other tools (Hugging Face folder, GGUF), or the course as site or notebooks",
     "pull": "fetch a corpus, vocabulary, benchmark or model; hash-checked",

@@ -1,0 +1,227 @@
+"""From a request's bytes to what the engine takes: JSON with bounds, the schema, the chat template, tokens, grammars.
+
+All of it runs in a pool of threads, because a long text or a hard pattern would hold up everybody if it were done on
+the event loop. Left out: what becomes of it (``replies.py``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from threading import Lock
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from glaswerk.errors import GlaswerkError
+from glaswerk.generate import SamplingOptions
+from glaswerk.generate.constrain import grammar
+from glaswerk.opened import OpenedModel
+from glaswerk.serve.api.problem import Problem
+from glaswerk.serve.api.schema import MOST_REPLIES, Asked, Chat, Completion, Embedding, Inside, Sampling
+from glaswerk.serve.api.tools import Tools, conversation
+
+A = TypeVar("A", bound=Asked)
+
+#: JSON inside JSON
+DEEPEST = 100
+#: tokens of a reply, unless the client says
+REPLY, CONTINUATION = 1024, 16
+#: seeds that the sampler takes, with room for n replies
+SEEDS = (1 << 61) - 1
+#: the pool's threads share what grammars are kept
+_grammars = Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What is to be computed. ``top``: how many of the likeliest tokens are told, None: no log-probabilities."""
+
+    prompts: list[list[int]]
+    options: SamplingOptions
+    n: int
+    top: int | None
+    stream: bool
+    include_usage: bool
+    tools: Tools | None
+    trace: tuple[str, ...]
+
+    @property
+    def each(self) -> list[tuple[list[int], SamplingOptions]]:
+        """Prompt and options of every reply, prompt by prompt."""
+        seed = self.options.seed
+        return [
+            (prompt, replace(self.options, seed=None if seed is None else seed + number))
+            for prompt in self.prompts
+            for number in range(self.n)
+        ]
+
+
+# ---------------------------------------------------------------------------------------------- JSON and schema
+def parse(body: bytes, kind: type[A]) -> A:
+    """The request, checked. Raises :class:`Problem` 400 that names the field."""
+    try:
+        told = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Problem(400, "the body is not valid JSON") from None
+    if not isinstance(told, dict):
+        raise Problem(400, "the body must be a JSON object")
+    if depth(told) > DEEPEST:
+        raise Problem(400, f"the body is nested deeper than {DEEPEST} levels")
+    try:
+        return kind.model_validate(told)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(str(step)[:64] for step in first["loc"])[:200]
+        raise Problem(400, f"{where}: {first['msg']}", param=where or None) from None
+
+
+def depth(value: Any) -> int:
+    """How many lists and objects lie inside each other."""
+    deepest, level = 0, [value]
+    while level := [inner for outer in level for inner in inside(outer)]:
+        deepest += 1
+        if deepest > DEEPEST:
+            break
+    return deepest
+
+
+def inside(value: Any) -> Sequence[Any]:
+    """The values of a list or an object."""
+    return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+
+
+# ---------------------------------------------------------------------------------------------- the two kinds
+def prepare_chat(body: bytes, opened: OpenedModel) -> Prepared:
+    """A conversation."""
+    asked = parse(body, Chat)
+    check_model(asked.model, opened)
+    if asked.top_logprobs is not None and not asked.logprobs:
+        raise Problem(400, "top_logprobs needs logprobs: true", param="top_logprobs")
+    tools = Tools(asked)
+    ids = said(lambda: opened.chat_ids(conversation(asked.messages, tools)), "messages")
+    most = asked.max_completion_tokens or asked.max_tokens
+    held = schema_of(asked, tools)
+    top = (asked.top_logprobs or 0) if asked.logprobs else None
+    return prepared(asked, opened, [ids], most or REPLY, held, top, tools)
+
+
+def prepare_completion(body: bytes, opened: OpenedModel) -> Prepared:
+    """A text, or several, or their tokens."""
+    asked = parse(body, Completion)
+    check_model(asked.model, opened)
+    prompts = said(lambda: texts(asked.prompt, opened), "prompt")
+    return prepared(asked, opened, prompts, asked.max_tokens or CONTINUATION, None, asked.logprobs, None)
+
+
+def prepare_embedding(body: bytes, opened: OpenedModel) -> tuple[list[list[int]], str]:
+    """The tokens of every text, and how vectors are written."""
+    asked = parse(body, Embedding)
+    check_model(asked.model, opened)
+    inputs = said(lambda: texts(asked.input, opened), "input")
+    for ids in inputs:
+        check_length(ids, opened, 0, "input")
+    return inputs, asked.encoding_format
+
+
+def texts(given: Any, opened: OpenedModel) -> list[list[int]]:
+    """OpenAI's four ways to give text: one or several, as text or as ids."""
+    if isinstance(given, str):
+        return [opened.prompt_ids(given)]
+    if isinstance(given[0], int):
+        return [list(given)]
+    return [opened.prompt_ids(one) if isinstance(one, str) else list(one) for one in given]
+
+
+def said(make: Any, param: str) -> Any:
+    """What ``make`` gives; where it cannot, a problem with this part of the request."""
+    try:
+        return make()
+    except GlaswerkError as error:
+        raise Problem(400, str(error), param=param) from None
+
+
+def check_model(name: str, opened: OpenedModel) -> None:
+    """This server has one model."""
+    if name != opened.origin.name:
+        raise Problem(
+            404, f"there is no model of that name; this server has {opened.origin.name}", code="model_not_found",
+            param="model",
+        )  # fmt: skip
+
+
+def check_length(ids: list[int], opened: OpenedModel, more: int, param: str) -> None:
+    """A prompt must fit with ``more`` tokens behind it, and be made of the model's tokens."""
+    context = opened.model.config.context
+    if len(ids) + more > context:
+        raise Problem(
+            400, f"the text has {len(ids):,} tokens and the model's context is {context:,}: shorten it",
+            code="context_length_exceeded", param=param,
+        )  # fmt: skip
+    if max(ids) >= opened.tokenizer.vocabulary_size:
+        raise Problem(400, f"the model has no token {max(ids)}", param=param)
+
+
+# ---------------------------------------------------------------------------------------------- options
+def prepared(
+    asked: Sampling,
+    opened: OpenedModel,
+    prompts: list[list[int]],
+    most: int,
+    schema: dict[str, Any] | None,
+    top: int | None,
+    tools: Tools | None,
+) -> Prepared:
+    """The sampling options, checked, and their grammar made ahead."""
+    n, extra = asked.n or 1, asked.glaswerk or Inside()
+    if len(prompts) * n > MOST_REPLIES:
+        raise Problem(400, f"{len(prompts) * n} replies are asked in one request; at most {MOST_REPLIES}", param="n")
+    for ids in prompts:
+        check_length(ids, opened, 1, "prompt" if isinstance(asked, Completion) else "messages")
+    for name in ("presence_penalty", "frequency_penalty", "logit_bias"):
+        if getattr(asked, name):
+            raise Problem(400, f"{name} is not supported; repetition_penalty is", param=name)
+    if asked.stream_options is not None and not asked.stream:
+        raise Problem(400, "stream_options needs stream: true", param="stream_options")
+    stop = [asked.stop] if isinstance(asked.stop, str) else asked.stop or []
+
+    def options() -> SamplingOptions:
+        made = SamplingOptions(
+            max_tokens=most,
+            temperature=1.0 if asked.temperature is None else asked.temperature,
+            top_k=asked.top_k or 0,
+            top_p=asked.top_p or 1.0,
+            min_p=asked.min_p or 0.0,
+            repetition_penalty=asked.repetition_penalty or 1.0,
+            seed=None if asked.seed is None else asked.seed & SEEDS,
+            stop=tuple(stop),
+            choices=extra.choices,
+            regex=extra.regex,
+            json_schema=schema,
+        )
+        with _grammars:
+            grammar(opened.tokenizer, made)  # kept: the engine's thread only asks for it again
+        return made
+
+    made = said(options, "response_format" if schema is not None else "glaswerk" if asked.glaswerk else "temperature")
+    return Prepared(
+        prompts, made, n, top, bool(asked.stream), bool(asked.stream_options and asked.stream_options.include_usage),
+        tools, tuple(extra.trace),
+    )  # fmt: skip
+
+
+def schema_of(asked: Chat, tools: Tools) -> dict[str, Any] | None:
+    """The JSON schema that the reply is held to, if any."""
+    format_ = asked.response_format
+    if tools.must:
+        if format_ is not None and format_.type != "text":
+            raise Problem(400, "response_format and a required tool call exclude each other", param="response_format")
+        return tools.schema()
+    if format_ is None or format_.type == "text":
+        return None
+    if format_.type == "json_object":
+        return {"type": "object"}
+    if format_.json_schema is None:
+        raise Problem(400, "response_format needs json_schema", param="response_format.json_schema")
+    return format_.json_schema.schema_

@@ -1,0 +1,96 @@
+"""Starts the API: a socket, uvicorn on it, an end in good order.
+
+On SIGTERM or Ctrl-C no new request is taken, open ones get ``drain`` seconds to finish; a second signal ends at once.
+Left out: several processes (the engine is one), what is answered (``app.py``).
+"""
+
+from __future__ import annotations
+
+import signal
+import socket as sockets
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from glaswerk.errors import GlaswerkError
+from glaswerk.opened import OpenedModel
+from glaswerk.serve.api.app import create_app
+from glaswerk.serve.api.keys import Keys
+from glaswerk.serve.api.service import Service
+from glaswerk.serve.api.settings import Settings
+
+
+def open_socket(host: str, port: int) -> sockets.socket:
+    """A listening socket. Raises :class:`GlaswerkError` where there can be none."""
+    try:
+        found = sockets.getaddrinfo(host, port, type=sockets.SOCK_STREAM)[0]
+    except (OSError, UnicodeError):
+        raise GlaswerkError(f"{host!r} is no address of this machine: try 127.0.0.1 or 0.0.0.0") from None
+    made = sockets.socket(found[0], sockets.SOCK_STREAM)
+    made.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
+    try:
+        made.bind(found[4])
+        made.listen(512)
+    except OSError as error:
+        made.close()
+        raise GlaswerkError(
+            f"{host} port {port} cannot be used ({error.strerror or error}): another server may be running there; stop "
+            "it, or choose another with --port"
+        ) from None
+    return made
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server that says when it is ready and, told to stop, first lets nobody new in."""
+
+    def __init__(self, config: uvicorn.Config, service: Service, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self.service, self.ready = service, ready
+
+    async def startup(self, sockets: list[Any] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self.ready()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.service.room.closed = True
+        super().handle_exit(sig, frame)
+
+
+def make_server(opened: OpenedModel, settings: Settings, ready: Callable[[], None] = lambda: None) -> Server:
+    """A server for one model. Raises :class:`GlaswerkError` where the certificate cannot be used."""
+    service = Service(opened, settings)
+    config = uvicorn.Config(
+        create_app(service, Keys(settings.keys)),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=settings.drain,
+        limit_concurrency=settings.connections,
+        ssl_certfile=settings.tls_cert or None,
+        ssl_keyfile=settings.tls_key or None,
+    )
+    try:
+        config.load()
+    except OSError as error:  # ssl's errors are among them
+        raise GlaswerkError(
+            f"the certificate {settings.tls_cert} with the key {settings.tls_key} cannot be used "
+            f"({error.strerror or error}): give two PEM files that belong together"
+        ) from None
+    return Server(config, service, ready)
+
+
+def serve(socket: sockets.socket, opened: OpenedModel, settings: Settings, ready: Callable[[], None]) -> None:
+    """Answer until told to stop."""
+    server = make_server(opened, settings, ready)
+    # uvicorn raises the signal again when all is done; an end in good order is no accident
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        server.run(sockets=[socket])
+    except KeyboardInterrupt:  # the other way it is meant to be stopped
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        socket.close()
