@@ -31,6 +31,8 @@ for step in range(1, 21):
     time.sleep(0.02)
 run.cut_events("base", 200)  # as a resumed training does
 run.emit(kind="step", stage="base", step=3, loss=1.0, rate=0.01, tokens_per_second=100.0)
+for step in range(1, 9):
+    run.emit(kind="round", stage="grpo", step=step, reward=step / 10, kl=step / 5, entropy=1.0, loss=0.0, tokens=9)
 """
 
 

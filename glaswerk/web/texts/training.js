@@ -9,6 +9,8 @@ export default {
     sample: "What it writes by then",
     samples: "All {count} samples, from the first on", stages: "The finished stages", parameters: "parameters", tokens: "tokens read", seconds: "seconds",
     tokens_per_second: "tokens/s", val_loss: "held-out loss", val_bits_per_byte: "bits per byte",
+    rounds: "Rounds of learning from rewards, as they are written: the mean reward of the sampled replies, and how far the model is from the one it began as.",
+    round: "round", reward: "reward", kl: "KL, nats per reply",
   },
   de: {
     title: "Wie der Lauf {run} lernt",
@@ -19,5 +21,7 @@ export default {
     sample: "Was es bis dahin schreibt",
     samples: "Alle {count} Proben, von der ersten an", stages: "Die fertigen Stufen", parameters: "Parameter", tokens: "gelesene Tokens", seconds: "Sekunden",
     tokens_per_second: "Tokens/s", val_loss: "Verlust auf zurückgehaltenem Text", val_bits_per_byte: "Bit pro Byte",
+    rounds: "Runden des Lernens aus Belohnungen, so wie sie geschrieben werden: die mittlere Belohnung der gezogenen Antworten und wie weit das Modell von dem entfernt ist, als das es begann.",
+    round: "Runde", reward: "Belohnung", kl: "KL, Nats pro Antwort",
   },
 };

@@ -7,7 +7,7 @@ import { Figure, define, html, nothing, number, svg } from "../figure.js";
 import texts from "../texts/training.js";
 
 const H = 240, LEFT = 46, BOTTOM = 26;
-/** @typedef {{kind: string, stage: string, step: number, loss?: number, rate?: number, tokens_per_second?: number, text?: string}} RunEvent */
+/** @typedef {{kind: string, stage: string, step: number, loss?: number, reward?: number, kl?: number, rate?: number, tokens_per_second?: number, text?: string}} RunEvent */
 
 class Training extends Figure {
   static texts = texts;
@@ -51,7 +51,8 @@ class Training extends Figure {
     return html`<dl class="facts"><div><dd>${last.stage}</dd><dt>${this.t("stage")}</dt></div><div><dd>${this.n(last.step, 0)}</dd><dt>${this.t("step")}</dt></div>
         <div><dd class="c-loss">${this.n(last.loss, 3)}</dd><dt>${this.t("loss")}</dt></div>
         <div><dd>${this.n(last.tokens_per_second, 0)}</dd><dt>${this.t("speed")}</dt></div><div><dd>${this.percent(last.rate ?? 0, 0)}</dd><dt>${this.t("rate")}</dt></div></dl>
-      ${this.curve(steps, stages)}
+      ${this.curve(steps, stages, "loss", this.t("look"))}
+      ${this.rounds()}
       ${this.finished()}
       ${samples.length > 1 ? html`<details><summary>${this.t("samples", { count: samples.length })}</summary>${samples.map((/** @type {RunEvent} */ each) => html`<p class="faint">${each.stage}, ${this.t("step")} ${this.n(each.step, 0)}</p><p class="sum">${each.text}</p>`)}</details>` : nothing}
       ${sample ? html`<p class="faint">${this.t("sample")} (${sample.stage}, ${this.t("step")} ${this.n(sample.step, 0)})</p><p class="sum">${sample.text}</p>` : nothing}`;
@@ -68,24 +69,38 @@ class Training extends Figure {
       <tbody>${done.map((event) => html`<tr><th scope="row">${event.stage}</th>${columns.map(([key, digits]) => html`<td class="num">${event[key] === undefined ? "–" : this.n(event[key], Number(digits))}</td>`)}</tr>`)}</tbody></table></div>`;
   }
 
-  /** Stages side by side, each from its first step. @param {RunEvent[]} steps @param {string[]} stages */
-  curve(steps, stages) {
+  /** What stages that learn from rewards have come to: reward and KL, round by round. */
+  rounds() {
+    const rounds = this.data.events.filter((/** @type {RunEvent} */ event) => event.kind === "round");
+    if (!rounds.length) return nothing;
+    const stages = [...new Set(rounds.map((/** @type {RunEvent} */ event) => event.stage))];
+    const last = rounds[rounds.length - 1];
+    return html`<p class="faint">${this.t("rounds")}</p>
+      <dl class="facts"><div><dd>${last.stage}</dd><dt>${this.t("stage")}</dt></div><div><dd>${this.n(last.step, 0)}</dd><dt>${this.t("round")}</dt></div>
+        <div><dd class="c-value">${this.n(last.reward, 3)}</dd><dt>${this.t("reward")}</dt></div><div><dd class="c-loss">${this.n(last.kl, 2)}</dd><dt>${this.t("kl")}</dt></div></dl>
+      ${this.curve(rounds, stages, "reward", this.t("reward"))}${this.curve(rounds, stages, "kl", this.t("kl"))}`;
+  }
+
+  /** Stages side by side, each from its first step. @param {RunEvent[]} steps @param {string[]} stages
+   * @param {"loss"|"reward"|"kl"} what @param {string} label */
+  curve(steps, stages, what, label) {
     const W = narrow.matches ? 400 : 720;
     let offset = 0;
     const parts = stages.map((stage) => {
-      const own = steps.filter((event) => event.stage === stage).map((event) => ({ x: offset + event.step, y: event.loss ?? 0 }));
+      const own = steps.filter((event) => event.stage === stage).map((event) => ({ x: offset + event.step, y: event[what] ?? 0 }));
       const start = offset;
       offset += Math.max(...own.map((point) => point.x)) - start;
       return { stage, own, start };
     });
-    const losses = steps.map((event) => event.loss ?? 0);
+    const values = steps.map((event) => event[what] ?? 0);
     const x = scaleLinear([0, offset], [LEFT, W - 8]);
-    const y = scaleLinear([Math.min(...losses), Math.max(...losses)], [H - BOTTOM, 10]).nice(5);
+    const y = scaleLinear([Math.min(...values), Math.max(...values)], [H - BOTTOM, 10]).nice(5);
+    const ticks = y.ticks(5), digits = Math.max(1, Math.ceil(-Math.log10((ticks[1] ?? 1) - (ticks[0] ?? 0))));
     const newest = (/** @type {{x: number, y: number}[]} */ own) => svg`<circle class="here" r="4" cx=${x(own[own.length - 1].x)} cy=${y(own[own.length - 1].y)}></circle>`;
     const draw = line((/** @type {{x: number, y: number}} */ point) => x(point.x), (point) => y(point.y));
-    return html`<svg class="plot" viewBox="0 0 ${W} ${H}" role="img" aria-label=${this.t("look")}>
-      ${y.ticks(5).map((tick) => svg`<line class="grid" x1=${LEFT} x2=${W - 8} y1=${y(tick)} y2=${y(tick)}></line><text x=${LEFT - 8} y=${y(tick)} text-anchor="end" dominant-baseline="central">${number(tick, 1)}</text>`)}
-      ${parts.map(({ stage, own, start }) => svg`<path class="curve" d=${draw(own) ?? ""}></path><line class="grid" x1=${x(start)} x2=${x(start)} y1="10" y2=${H - BOTTOM}></line><text x=${x(start) + 5} y=${H - 8}>${stage}</text>`)}
+    return html`<svg class="plot" viewBox="0 0 ${W} ${H}" role="img" aria-label=${label}>
+      ${ticks.map((tick) => svg`<line class="grid" x1=${LEFT} x2=${W - 8} y1=${y(tick)} y2=${y(tick)}></line><text x=${LEFT - 8} y=${y(tick)} text-anchor="end" dominant-baseline="central">${number(tick, digits)}</text>`)}
+      ${parts.map(({ stage, own, start }) => svg`<path class="curve ${what === "reward" ? "good-answer" : ""}" d=${draw(own) ?? ""}></path><line class="grid" x1=${x(start)} x2=${x(start)} y1="10" y2=${H - BOTTOM}></line><text x=${x(start) + 5} y=${H - 8}>${stage}</text>`)}
       ${newest(parts[parts.length - 1].own)}</svg>`;
   }
 
