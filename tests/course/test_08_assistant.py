@@ -17,7 +17,8 @@ import torch.nn.functional as F
 
 from glaswerk.align.batches import ended
 from glaswerk.align.losses import bradley_terry_loss, dpo_loss
-from glaswerk.align.reward import RewardModel
+from glaswerk.align.reward import Judge, RewardModel
+from glaswerk.align.reward import save as save_reward
 from glaswerk.course import LANGUAGES, demo
 from glaswerk.course.chapter import load_chapter, shape
 from glaswerk.course.demo import load_module
@@ -316,6 +317,150 @@ def test_parts_are_one_training(steps: ModuleType) -> None:
     assert told(twins[1], "steps", pair="turned")["question"] == whole["question"]
 
 
+# ---------------------------------------------------------------------------------------------- PPO
+@pytest.fixture(scope="module")
+def practice() -> ModuleType:
+    demo.demos(CHAPTER)
+    found = sys.modules["glaswerk_chapter_assistant_rollouts"]
+    # the words of a model with random weights hardly ever come twice, its letters do
+    found.ratings.RULES["varied"] = lambda text, tokens: len(set(text)) / max(1, len(text))
+    return found
+
+
+def small() -> OpenedModel:
+    tokenizer = train_bpe([TEXT * 3], 400)
+    return OpenedModel(decoder(8), tokenizer, Origin(Path("small")), Speech(tokenizer, None, None, frozenset()))
+
+
+def practised(model: OpenedModel, parts: int, **arguments: object) -> dict:
+    """All parts put together, as the page does."""
+    found = [told(model, "rollouts", part=part, **arguments) for part in range(parts)]
+    joined = {key: [each for part in found for each in part[key]] for key in ("rounds", "looks")}
+    return {**found[-1], **joined}
+
+
+def test_each_token_of_a_rollout_is_as_the_formulas_say(model: OpenedModel, practice: ModuleType) -> None:
+    before = {name: value.clone() for name, value in model.model.state_dict().items()}
+    found = practised(model, practice.PARTS)
+    assert found["reward"] == "varied" and "judge" not in found["rewards"] and not found["ended"]
+    assert len(found["rounds"]) == found["whole"] + 1 and len(found["looks"]) == practice.PARTS + 1
+    assert found["rounds"][0]["reward"] == pytest.approx(0, abs=1e-3) and found["rounds"][0]["kl"] == 0
+    assert found["rounds"][-1]["kl"] > 0
+    moved = []
+    for look in found["looks"]:
+        for reply in look["replies"]:
+            count = len(reply["tokens"])
+            rows = [reply[name] for name in ("old", "reference", "values", "advantages", "others")]
+            assert {len(row) for row in rows} == {count}
+            rewards = [found["beta"] * (r - o) for o, r in zip(reply["old"], reply["reference"], strict=True)]
+            rewards[-1] += reply["reward"]
+            values = [*reply["values"], 0.0]
+            surprises = [r + found["gamma"] * values[t + 1] - values[t] for t, r in enumerate(rewards)]
+            fade = found["gamma"] * found["lam"]
+            for t, advantage in enumerate(reply["advantages"]):  # the sum itself, without the recursion
+                wanted = sum(fade**k * surprise for k, surprise in enumerate(surprises[t:]))
+                assert advantage == pytest.approx(wanted, abs=2e-3)
+            if look["round"] == 0:
+                assert reply["old"] == pytest.approx(reply["reference"], abs=1e-4) and not any(reply["values"])
+            if look["round"] == found["whole"]:
+                assert reply["new"] is None and any(reply["values"])
+            else:
+                white = [(a - look["mean"]) / look["deviation"] for a in reply["advantages"]]
+                moved += [w * (n - o) for w, n, o in zip(white, reply["new"], reply["old"], strict=True)]
+            for others, text, old in zip(reply["others"], reply["tokens"], reply["old"], strict=True):
+                assert len(others) == practice.OTHERS and all(
+                    len(each) == 4 - (reply["new"] is None) for each in others
+                )
+                shares = [each[2] for each in others]
+                assert shares == sorted(shares, reverse=True) and sum(shares) + math.exp(old) < 1.001
+                assert text not in [each[0] for each in others] or "<" in text or len(text) > 1
+    assert np.mean(moved) > 0  # what was better than expected became likelier
+    after = model.model.state_dict()
+    assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
+    assert set(found["losses"]) == {"before", "after"} and len(found["losses"]["after"]) == len(found["questions"])
+
+
+def test_what_is_drawn_first_is_the_open_models_own(practice: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = small()
+    told_to: list[tuple] = []
+    looked = practice.Practice.look
+    monkeypatch.setattr(
+        practice.Practice, "look", lambda self, *given: (told_to.append(given), looked(self, *given))[1]
+    )
+    found = practice.rollouts(model, part=0)
+    (rollouts, reward_B, _, prepared, _, learned), look = told_to[0], found["looks"][0]
+    assert learned
+    # whitening, as the library does it
+    raw_BN, mask_BN = prepared["returns"] - prepared["values"], rollouts.mask_BN
+    white_BN = ((raw_BN - look["mean"]) / look["deviation"]).masked_fill(~mask_BN, 0)
+    assert torch.allclose(white_BN, prepared["advantages"], atol=1e-4)
+    # rewards: in standard deviations of these very replies
+    raw = torch.tensor([practice.ratings.RULES["varied"](text, 0) for text in rollouts.replies])
+    assert torch.allclose(reward_B, (raw - raw.mean()) / raw.std(), atol=1e-5)
+    assert practice.SHOWN * len(found["questions"]) == len(look["replies"])
+    for place, row in enumerate(practice.shown(rollouts)):
+        reply = look["replies"][place]
+        assert reply["reward"] == pytest.approx(float(reward_B[row]), abs=1e-4)
+        columns = rollouts.columns_BN[row, : len(reply["tokens"])]
+        with torch.no_grad():
+            probabilities = model.model(rollouts.ids_BT[row : row + 1])[0, columns].softmax(-1)
+        taken = rollouts.targets_BN[row, : len(columns)]
+        wanted = probabilities[torch.arange(len(columns)), taken].log().tolist()
+        assert reply["old"] == pytest.approx(wanted, abs=1e-3)
+        for at, others in enumerate(reply["others"]):
+            rest = probabilities[at].clone()
+            rest[taken[at]] = 0
+            assert [each[2] for each in others] == pytest.approx(rest.topk(practice.OTHERS).values.tolist(), abs=1e-3)
+
+
+def test_parts_of_a_practice_are_one_practice(practice: ModuleType) -> None:
+    twins = small(), small()
+    parts = practised(twins[0], practice.PARTS, reward="varied")
+    whole = told(twins[1], "rollouts", reward="varied", part=practice.PARTS - 1)
+    assert parts["losses"] == whole["losses"] and parts["rounds"][-len(whole["rounds"]) :] == whole["rounds"]
+    assert parts["looks"][-len(whole["looks"]) :] == whole["looks"]
+
+
+def test_a_reward_that_is_the_same_for_all_is_said(practice: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(practice.ratings.RULES, "longer", lambda text, tokens: 1.0)
+    found = told(small(), "rollouts", reward="longer")
+    assert found["ended"] == "same" and [look["round"] for look in found["looks"]] == [0]
+    assert all(reply["new"] is None and reply["reward"] == 0 for reply in found["looks"][0]["replies"])
+    # the same where it becomes so later: what was learned stays
+    grades = iter([0.0, 1.0] * 16 + [1.0] * 10_000)
+    monkeypatch.setitem(practice.ratings.RULES, "shorter", lambda text, tokens: next(grades))
+    found = told(small(), "rollouts", reward="shorter")
+    assert found["ended"] == "same" and found["losses"] and len(found["rounds"]) == 2
+    assert [look["round"] for look in found["looks"]] == [0, 1]
+
+
+def test_the_runs_reward_model_rewards(run: Run, practice: ModuleType) -> None:
+    opened = load(run.path)
+    judge = RewardModel.of(opened.model)
+    judge.score.weight.data = torch.randn(judge.score.weight.shape, generator=torch.Generator().manual_seed(1))
+    save_reward(run.stage("reward"), judge, opened.tokenizer)
+    run.finish("reward", {"steps": 1})
+    try:
+        found = told(opened, "rollouts", language="de")
+        assert found["reward"] == "judge" and found["run"] == run.name
+        assert found["questions"][0] == "Was ist ein Brelumian?" and len(found["questions"]) == 1 + practice.MORE
+        mine = Judge.open(run.stage("reward"), opened.speech)
+        look = found["looks"][0]
+        raw = mine.rewards(
+            [
+                [{"role": "user", "content": found["questions"][each["question"]]},
+                 {"role": "assistant", "content": each["text"]}]
+                for each in look["replies"]
+            ]
+        )  # fmt: skip
+        got = [each["reward"] for each in look["replies"]]
+        slope, shift = np.polyfit(raw, got, 1)  # the same up to scale and shift, which all replies of the round give
+        assert slope > 0 and np.allclose(np.polyval([slope, shift], raw), got, atol=2e-3)
+    finally:
+        del run.data["stages"]["reward"]
+        run.save()
+
+
 # ---------------------------------------------------------------------------------------------- numbers, texts
 def test_the_numbers_of_the_prose() -> None:
     found = told(None, "numbers")
@@ -323,6 +468,9 @@ def test_the_numbers_of_the_prose() -> None:
     assert found["start"] == pytest.approx(math.log(2)) and found["bt"] == pytest.approx(0.7311, abs=1e-4)
     assert found["bt_loss"] == pytest.approx(-math.log(found["bt"]))
     assert found["bt_wrong"] - found["bt_loss"] == pytest.approx(1)
+    assert found["r_last"] == pytest.approx(1 - 0.1 * 0.5) and found["a_last"] == pytest.approx(0.95 - 0.6)
+    assert found["d_before"] == pytest.approx(0.01 + 0.6 - 0.5)
+    assert found["a_before"] == pytest.approx(0.11 + 0.95 * 0.35)
     assert found["loss_large"] == pytest.approx(math.log1p(math.exp(-5)), rel=1e-4)
 
 
@@ -338,7 +486,9 @@ def test_both_languages_have_the_same_shape_and_the_same_talks() -> None:
     for name, messages in en["conversations"].items():
         assert [role for role, _ in messages] == [role for role, _ in de["conversations"][name]]
     mine = [key for key, term in glossary().items() if term.chapter == "assistant"]
-    assert {"dpo", "reward-model", "chat-template", "sft", "reference-model"} <= set(mine)
+    assert {"ppo", "advantage", "value-head", "dpo", "reward-model", "chat-template", "sft", "reference-model"} <= set(
+        mine
+    )
 
 
 # ---------------------------------------------------------------------------------------------- exercises
@@ -372,6 +522,39 @@ def right_mask(tokens: list) -> list:
 
 def wrong_mask(tokens: list) -> list:
     return [int(learn and token != MARKS[1]) for token, learn in zip(tokens, right_mask(tokens), strict=True)]
+
+
+def right_advantages(
+    kl: list[float], reward: float, values: list[float], beta: float, gamma: float, lam: float
+) -> list[float]:
+    rewards = [-beta * each for each in kl]
+    rewards[-1] += reward
+    after = [*values[1:], 0.0]
+    surprises = [r + gamma * later - v for r, v, later in zip(rewards, values, after, strict=True)]
+    return [sum((gamma * lam) ** k * d for k, d in enumerate(surprises[t:])) for t in range(len(kl))]
+
+
+def right_clipped(ratio: float, advantage: float, clip: float) -> float:
+    return -min(ratio * advantage, max(1 - clip, min(1 + clip, ratio)) * advantage)
+
+
+def unclipped(ratio: float, advantage: float, clip: float) -> float:
+    return -ratio * advantage
+
+
+def test_the_exercise_on_advantages_wants_all_of_it() -> None:
+    check = load_module(FOLDER / "exercises" / "check_advantages.py", "check_advantages_of_test").check
+    module = ModuleType("answer")
+    module.advantages, module.loss = right_advantages, right_clipped  # type: ignore[attr-defined]
+    check(module)
+    module.loss = unclipped  # type: ignore[attr-defined]
+    with pytest.raises(AssertionError, match="clip"):
+        check(module)
+    module.advantages = lambda *given: right_advantages(*given[:-1], 1.0)  # type: ignore[attr-defined]
+    with pytest.raises(AssertionError, match="token 0 has"):
+        check(module)
+    with pytest.raises(NotImplementedError):
+        check(load_module(FOLDER / "exercises" / "advantages.py", "stub_advantages_of_test"))
 
 
 @pytest.mark.parametrize(

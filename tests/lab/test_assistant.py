@@ -13,6 +13,7 @@ import pytest
 import torch
 from browser import TEXT, Visit, lab
 
+from glaswerk.align.advantages import gae, kl_k1, token_rewards
 from glaswerk.align.losses import dpo_loss
 from glaswerk.align.pairs import load_pairs
 from glaswerk.course import demo
@@ -77,6 +78,48 @@ def test_the_page_reckons_as_the_library(page: Any, run: Run) -> None:
         loss = float(dpo_loss(torch.tensor([good]), torch.tensor([bad]), beta))
         assert number(page, "dpo-steps", "loss") == pytest.approx(loss, abs=2e-4)
     assert page.locator("glaswerk-dpo-steps .written > div").count() == 2
+
+
+def test_the_numbers_under_a_token_are_the_librarys(page: Any, run: Run) -> None:
+    model = load(run.path)
+    parts = [json.loads(demo.call("08-assistant", "rollouts", {"part": part}, model)) for part in range(4)]
+    looks = [look for part in parts for look in part["looks"]]
+    figure = page.locator("glaswerk-ppo-rollout")
+    place = len(looks) - 2  # the newest that was learned from is what the figure opens with
+    figure.locator("select[data-key=question]").select_option(index=1)
+    reply = next(each for each in looks[place]["replies"] if each["question"] == 1)
+    count = len(reply["tokens"])
+    numbers = {name: torch.tensor([reply[name]]) for name in ("old", "reference", "new", "values", "advantages")}
+    mask_BN, reward_B = torch.ones(1, count, dtype=torch.bool), torch.tensor([reply["reward"]])
+    kl_BN = kl_k1(numbers["old"], numbers["reference"])
+    rewards_BN = token_rewards(kl_BN, reward_B, mask_BN, parts[0]["beta"])
+    advantages_BN = gae(rewards_BN, numbers["values"], mask_BN, parts[0]["gamma"], parts[0]["lam"])
+    surprises_BN = gae(rewards_BN, numbers["values"], mask_BN, parts[0]["gamma"], 0.0)
+    ratio_BN = (numbers["new"] - numbers["old"]).exp()
+    scrubber = figure.locator("input[data-key=token]")
+    for at in (0, count // 2, count - 1):
+        scrubber.fill(str(at))
+        assert number(page, "ppo-rollout", "kl") == pytest.approx(float(kl_BN[0, at]), abs=1e-3)
+        assert number(page, "ppo-rollout", "reward") == pytest.approx(float(rewards_BN[0, at]), abs=1e-3)
+        assert number(page, "ppo-rollout", "surprise") == pytest.approx(float(surprises_BN[0, at]), abs=2e-3)
+        assert number(page, "ppo-rollout", "advantage") == pytest.approx(float(advantages_BN[0, at]), abs=2e-3)
+        assert number(page, "ppo-rollout", "ratio") == pytest.approx(float(ratio_BN[0, at]), abs=2e-3)
+    # a token under the pointer is shown, and gone when the pointer leaves; a click holds it
+    columns = figure.locator(".bands .column")
+    assert columns.count() == count
+    held = figure.locator("[data-name=kl]").inner_text()
+    columns.nth(1).locator(".grip").hover()
+    assert figure.locator(".bands .column.on").count() == 1 and scrubber.input_value() == "1"
+    page.mouse.move(2, 2)
+    page.wait_for_function("() => document.querySelector('glaswerk-ppo-rollout [data-key=token]').value !== '1'")
+    assert figure.locator("[data-name=kl]").inner_text() == held
+    columns.nth(1).locator(".grip").click()
+    page.mouse.move(2, 2)
+    assert scrubber.input_value() == "1" and "ppo-rollout.token=1" in page.url
+    scrubber.press("ArrowRight")
+    assert "ppo-rollout.token=2" in page.url
+    figure.locator("button.reset").click()
+    page.wait_for_function("() => !document.querySelector('.later progress')", timeout=60_000)
 
 
 def test_ones_own_ratings_teach_a_reward_model(page: Any, run: Run, tmp_path: Path) -> None:

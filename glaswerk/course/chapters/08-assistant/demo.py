@@ -2,7 +2,8 @@
 them are learned, what each stage cost, and the numbers of the prose.
 
 Beside this file: ``talk.py`` writes questions and answers as tokens (``talks.toml`` has them), ``ratings.py`` trains a
-reward model on ratings, ``steps.py`` takes steps of DPO. Nothing here changes the open model.
+reward model on ratings, ``steps.py`` takes steps of DPO, ``rollouts.py`` practises in rounds of PPO. Nothing here
+changes the open model.
 
 Shapes: L layers, H heads, R places of the answer, T time, V vocabulary.
 """
@@ -10,7 +11,6 @@ Shapes: L layers, H heads, R places of the answer, T time, V vocabulary.
 from __future__ import annotations
 
 import math
-import re
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -24,7 +24,6 @@ from glaswerk.course.demo import demo, load_module, packed
 
 if TYPE_CHECKING:
     from glaswerk.opened import OpenedModel
-    from glaswerk.run import Run
 
 
 def beside(name: str) -> ModuleType:
@@ -34,14 +33,13 @@ def beside(name: str) -> ModuleType:
 
 talk = beside("talk")
 ratings, steps_module = beside("ratings"), beside("steps")
+practice = beside("rollouts")
 pairs, learned, judged, steps = ratings.pairs, ratings.learned, ratings.judged, steps_module.steps
+rollouts = practice.rollouts
 
 #: the stages that this chapter is about, the earliest first, and how many tokens each writes
 STAGES, WRITTEN = ("base", "sft", "dpo"), 24
-#: questions to choose from
-OFFERED, OWN = 6, 3
-#: titles that are asked about are one short word
-PLAIN = re.compile(r"[^\W\d_]{4,12}")
+OFFERED, run_of, questions_of = talk.OFFERED, talk.run_of, talk.questions_of
 #: the longest question that a reader types
 LONGEST = 300
 
@@ -53,13 +51,6 @@ def opened(folder: Path, _when: int) -> OpenedModel:
     from glaswerk.opened import load
 
     return load(folder)
-
-
-def run_of(model: OpenedModel) -> Run | None:
-    """The run that the open model belongs to."""
-    from glaswerk.run import Run
-
-    return None if model.origin.run is None else Run(model.origin.run)
 
 
 def stages_of(model: OpenedModel) -> dict[str, OpenedModel]:
@@ -76,23 +67,6 @@ def stages_of(model: OpenedModel) -> dict[str, OpenedModel]:
         weights = run.stage(name) / "model.safetensors"
         found[name] = model if name == model.origin.stage else opened(run.stage(name), weights.stat().st_mtime_ns)
     return found
-
-
-def questions_of(model: OpenedModel, language: str) -> list[str]:
-    """What a reader can ask: about texts that the run read, spread over its corpus, in their language and in words that
-    no training used; then general questions."""
-    from glaswerk.corpora import documents
-    from glaswerk.corpora.sentences import language as language_of
-    from glaswerk.evaluate.phrasings import HELD_OUT
-
-    general: list[str] = talk.talks(talk.tongue(model, language))["questions"]
-    run = run_of(model)
-    if run is None or not run.corpus.is_dir():
-        return general[:OFFERED]
-    titled = [document for document in documents(run.corpus, "train") if PLAIN.fullmatch(document.title or "")]
-    step = max(1, len(titled) // OWN)
-    own = [HELD_OUT[language_of(each.text)][0].format(x=each.title) for each in titled[step // 2 :: step][:OWN]]
-    return [*own, *general][:OFFERED]
 
 
 @demo(language={"en", "de"}, number=(0, OFFERED - 1), prompt=LONGEST, form={"chat", "text"})
@@ -223,6 +197,7 @@ def costs(model: OpenedModel) -> dict[str, Any]:
 @demo()
 def numbers() -> dict[str, float]:
     """The numbers that stand in the prose and the quiz."""
+    from glaswerk.align.advantages import gae, token_rewards
     from glaswerk.align.losses import bradley_terry_loss, dpo_loss
 
     # log-probabilities of a preferred and another answer, under the policy and under the reference
@@ -230,6 +205,13 @@ def numbers() -> dict[str, float]:
     ratios = [p - r for p, r in zip(policy, reference, strict=True)]
     margin = beta * (ratios[0] - ratios[1])
     low, high = 0.5, 1.5
+
+    # the last two tokens of a reply: what each is away from the reference, and what was expected
+    kl, values, reward, cost = (-0.1, 0.5), (0.5, 0.6), 1.0, 0.1
+    mask_BN, there_BN = torch.ones(1, 2, dtype=torch.bool), torch.tensor([values])
+    rewards_BN = token_rewards(torch.tensor([kl]), torch.tensor([reward]), mask_BN, cost)
+    advantages_BN = gae(rewards_BN, there_BN, mask_BN, 1.0, practice.LAM)
+    (r_before, r_last), (a_before, a_last) = rewards_BN[0].tolist(), advantages_BN[0].tolist()
 
     def loss(chosen: float, rejected: float, beta: float = beta) -> float:
         return float(dpo_loss(torch.tensor([chosen]), torch.tensor([rejected]), beta))
@@ -244,4 +226,8 @@ def numbers() -> dict[str, float]:
         "bt_loss": float(bradley_terry_loss(torch.tensor([high]), torch.tensor([low]))),
         "bt_wrong": float(bradley_terry_loss(torch.tensor([low]), torch.tensor([high]))),
         "rated": ratings.COUNT, "kept": ratings.COUNT - 1, "dpo_steps": steps_module.STEPS,
+        "lam": practice.LAM, "clip": practice.CLIP, "clip_high": 1 + practice.CLIP, "far": 1.5, "gae_beta": cost,
+        "gae_reward": reward, "kl_last": kl[1], "r_last": r_last, "v_last": values[1], "a_last": a_last,
+        "r_before": r_before, "v_before": values[0], "d_before": r_before + values[1] - values[0],
+        "a_before": a_before,
     }  # fmt: skip

@@ -4,6 +4,7 @@ with labels. And what is asked: ``talks.toml``.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Sequence
 from functools import cache
@@ -16,8 +17,13 @@ from glaswerk.tokenizer.chip import chip
 
 if TYPE_CHECKING:
     from glaswerk.opened import OpenedModel
+    from glaswerk.run import Run
 
 LANGUAGES = ("en", "de")
+#: questions to choose from, and how many of them are about texts of the run
+OFFERED, OWN = 6, 3
+#: titles that are asked about are one short word
+PLAIN = re.compile(r"[^\W\d_]{4,12}")
 #: documents that say which language a run has read
 LOOKED_AT = 50
 
@@ -30,18 +36,41 @@ def talks(language: str) -> dict[str, Any]:
     return found
 
 
+def run_of(model: OpenedModel) -> Run | None:
+    """The run that the open model belongs to."""
+    from glaswerk.run import Run
+
+    return None if model.origin.run is None else Run(model.origin.run)
+
+
 def tongue(model: OpenedModel, language: str) -> str:
     """The language to ask in: that of the texts which the model's run has read, for a small model understands no other;
     without a run, the page's."""
     from glaswerk.corpora import documents
     from glaswerk.corpora.sentences import language as language_of
-    from glaswerk.run import Run
 
-    run = None if model.origin.run is None else Run(model.origin.run)
+    run = run_of(model)
     if run is None or not run.corpus.is_dir():
         return language
     found = [language_of(document.text) for document in islice(documents(run.corpus, "train"), LOOKED_AT)]
     return "de" if 2 * found.count("de") > len(found) else "en"
+
+
+def questions_of(model: OpenedModel, language: str) -> list[str]:
+    """What a reader can ask: about texts that the run read, spread over its corpus, in their language and in words that
+    no training used; then general questions."""
+    from glaswerk.corpora import documents
+    from glaswerk.corpora.sentences import language as language_of
+    from glaswerk.evaluate.phrasings import HELD_OUT
+
+    general: list[str] = talks(tongue(model, language))["questions"]
+    run = run_of(model)
+    if run is None or not run.corpus.is_dir():
+        return general[:OFFERED]
+    titled = [document for document in documents(run.corpus, "train") if PLAIN.fullmatch(document.title or "")]
+    step = max(1, len(titled) // OWN)
+    own = [HELD_OUT[language_of(each.text)][0].format(x=each.title) for each in titled[step // 2 :: step][:OWN]]
+    return [*own, *general][:OFFERED]
 
 
 def asked(model: OpenedModel, question: str, language: str, chat: bool = True) -> list[int]:
