@@ -23,6 +23,7 @@ from glaswerk.serve.api.settings import Settings
 from glaswerk.tokenizer import train_bpe
 from glaswerk.tokenizer.speech import Speech
 
+ROOT = Path(__file__).resolve().parents[2]
 KEY, OTHER_KEY = "a-key-of-the-tests", "another-key-of-the-tests"
 TEXT = (
     "Paris ist die Hauptstadt von Frankreich. The cat sat on the mat because it was tired. "

@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from glaswerk import __version__
 from glaswerk.serve.api.gate import Gate
 from glaswerk.serve.api.keys import Keys
-from glaswerk.serve.api.problem import Problem
+from glaswerk.serve.api.problem import Problem, broken
 from glaswerk.serve.api.routes import router
 from glaswerk.serve.api.service import Service
 
@@ -46,6 +46,10 @@ def create_app(service: Service, keys: Keys) -> Gate:
         known = {404: "there is nothing at this address", 405: "this address does not take that method"}
         problem = Problem(error.status_code, known.get(error.status_code, "the request is not understood"))
         return JSONResponse(problem.body(), status_code=problem.status, headers=error.headers)
+
+    @app.exception_handler(Exception)
+    async def failed(_: Request, error: Exception) -> JSONResponse:
+        return JSONResponse(broken().body(), status_code=500)  # it is raised again, and the gate's log has it
 
     @app.get("/health")
     @app.get("/health/ready")

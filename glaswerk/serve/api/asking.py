@@ -179,9 +179,9 @@ def prepared(
         raise Problem(400, f"{len(prompts) * n} replies are asked in one request; at most {MOST_REPLIES}", param="n")
     for ids in prompts:
         check_length(ids, opened, 1, "prompt" if isinstance(asked, Completion) else "messages")
-    for name in ("presence_penalty", "frequency_penalty", "logit_bias"):
-        if getattr(asked, name):
-            raise Problem(400, f"{name} is not supported; repetition_penalty is", param=name)
+    bias = {int(number): value for number, value in (asked.logit_bias or {}).items()}
+    if any(number >= opened.tokenizer.vocabulary_size for number in bias):
+        raise Problem(400, f"the model has no token {max(bias)}", param="logit_bias")
     if asked.stream_options is not None and not asked.stream:
         raise Problem(400, "stream_options needs stream: true", param="stream_options")
     stop = [asked.stop] if isinstance(asked.stop, str) else asked.stop or []
@@ -194,6 +194,9 @@ def prepared(
             top_p=asked.top_p or 1.0,
             min_p=asked.min_p or 0.0,
             repetition_penalty=asked.repetition_penalty or 1.0,
+            presence_penalty=asked.presence_penalty or 0.0,
+            frequency_penalty=asked.frequency_penalty or 0.0,
+            logit_bias=bias,
             seed=None if asked.seed is None else asked.seed & SEEDS,
             stop=tuple(stop),
             choices=extra.choices,

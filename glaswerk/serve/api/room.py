@@ -16,12 +16,12 @@ class Room:
         #: nobody new comes in: the server is about to stop
         self.closed = False
 
-    def enter(self, count: int = 1) -> None:
-        """Take places, or raise :class:`Problem` 503."""
+    def enter(self, count: int = 1, has: int = 0) -> None:
+        """Take places for somebody who ``has`` some, or raise :class:`Problem` 503."""
         if self.closed:
             raise Problem(503, "the server is being stopped; ask again in a moment", code="stopping", retry_after=5)
-        if count > self.most:
-            raise Problem(400, f"{count} replies at once are asked and there is room for {self.most}: ask for fewer")
+        if count + has > self.most:
+            raise Problem(400, f"{count + has} replies are asked at once and there is room for {self.most}", param="n")
         if self.taken + count > self.most:
             raise Problem(503, "the queue is full; ask again in a moment", code="queue_full", retry_after=2)
         self.taken += count

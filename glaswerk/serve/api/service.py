@@ -93,7 +93,7 @@ class Visit:
 
     def enter(self, count: int) -> None:
         """Take more places."""
-        self.service.room.enter(count)
+        self.service.room.enter(count, self.places)
         self.places += count
 
     def pay(self, tokens: float) -> None:
