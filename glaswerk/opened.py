@@ -42,9 +42,9 @@ Message = Mapping[str, str]
 
 class OpenedModel:
     """A model that can be used. ``options`` of the methods are the fields of
-    :class:`~glaswerk.generate.SamplingOptions`: ``max_tokens, temperature, top_k, top_p, min_p,
-    repetition_penalty, seed, stop, choices, regex, json_schema``; greedy by default. Also ``draft``: a model, or
-    "lookup", that guesses ahead.
+    :class:`~glaswerk.generate.SamplingOptions`: ``max_tokens, temperature, top_k, top_p, min_p, repetition_penalty,
+    presence_penalty, frequency_penalty, logit_bias, seed, stop, choices, regex, json_schema``; greedy by default. Also
+    ``draft``: a model, or "lookup", that guesses ahead.
     """
 
     def __init__(self, model: Decoder, tokenizer: Tokenizer, origin: Origin, speech: Speech | None = None) -> None:

@@ -18,7 +18,7 @@ import torch
 from glaswerk.errors import GlaswerkError
 from glaswerk.generate.constrain import Grammar, grammar, mask_logits
 from glaswerk.generate.program import Reader, read_prompt
-from glaswerk.generate.sampling import SamplingOptions, choose, penalize_repetition
+from glaswerk.generate.sampling import SamplingOptions, choose, penalize_repetition, shift
 from glaswerk.generate.speculative import speculate
 from glaswerk.generate.writing import Writer
 from glaswerk.model.cache import Cache
@@ -166,7 +166,7 @@ class Row:
             raise GlaswerkError(
                 f"the prompt has the token {max(prompt)} and the model knows {size}: the tokenizer is not its own"
             )
-        self.prompt, self.place, self.ends = list(prompt), place, ends
+        self.prompt, self.place, self.ends, self.options = list(prompt), place, ends, options
         self.limit = min(options.max_tokens, context - len(prompt))
         self.matcher = None if asked is None else asked.matcher()
         if self.matcher is not None and self.matcher.least() > self.limit:
@@ -185,7 +185,9 @@ class Row:
         self.finished = False
 
     def constrain(self, logits_V: torch.Tensor) -> torch.Tensor:
-        """The logits without the tokens that may not come here."""
+        """The logits as the options shift them, without the tokens that may not come here."""
+        if self.options.shifts:
+            logits_V = shift(logits_V, self.options, self.ids)
         if self.matcher is None or self.finished:
             return logits_V
         return mask_logits(logits_V, self.matcher, self.limit - len(self.ids), self.ends)
@@ -245,7 +247,8 @@ def steps(
         reader = Reader(model, slots, known) if len(rows) == 1 else None
         dtype = model.compute_dtype or model.embedding.dtype
         cache = reader.cache if reader else Cache(model.config, len(rows), slots, dtype, device)
-        greedy = options.temperature == 0 and seen_BV is None and rows[0].matcher is None
+        changed = options.shifts or rows[0].matcher is not None
+        greedy = options.temperature == 0 and seen_BV is None and not changed
         ids_BT = ids_BT.to(device)
         while True:
             if reader is not None:
@@ -253,7 +256,7 @@ def steps(
             else:
                 x_BC = read_prompt(model, ids_BT, cache, pad)
                 logits_BV = model.head(x_BC)[:, :known].float()
-            if rows[0].matcher is not None:
+            if changed:
                 logits_BV = torch.stack([row.constrain(one) for row, one in zip(rows, logits_BV, strict=True)])
             if seen_BV is not None:
                 logits_BV = penalize_repetition(logits_BV, seen_BV, options.repetition_penalty)

@@ -1,8 +1,8 @@
 """From logits to the next token: small pure functions, each of which only removes or rescales candidates.
 
-In this order: repetition penalty (Keskar et al. 2019), temperature, top-k (Fan et al. 2018), top-p (Holtzman
-et al. 2020), min-p (Nguyen et al. 2024), then a draw; or without a draw the largest (greedy). Left out:
-penalties by frequency.
+In this order: biases and penalties for what the reply has said, repetition penalty (Keskar et al. 2019), temperature,
+top-k (Fan et al. 2018), top-p (Holtzman et al. 2020), min-p (Nguyen et al. 2024), then a draw; or without a draw the
+largest (greedy).
 
 Shapes: B batch, V vocabulary. A removed candidate has the logit -inf.
 """
@@ -10,6 +10,7 @@ Shapes: B batch, V vocabulary. A removed candidate has the logit -inf.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,9 +25,11 @@ from glaswerk.errors import GlaswerkError
 class SamplingOptions:
     """How a continuation is chosen and when it ends. ``temperature`` 0 is greedy: always the likeliest token.
 
-    ``top_k`` 0, ``top_p`` 1, ``min_p`` 0 and ``repetition_penalty`` 1 are off. ``seed`` None draws a new one
-    each time. At most one of ``choices`` (texts), ``regex`` (``automaton_regex.py`` says which) and ``json_schema``
-    says what the whole continuation must be. Raises :class:`GlaswerkError` for a value out of range.
+    ``top_k`` 0, ``top_p`` 1, ``min_p`` 0 and ``repetition_penalty`` 1 are off. ``presence_penalty`` is taken once from
+    the logit of a token that the reply has, ``frequency_penalty`` as often as it has it; ``logit_bias`` is added to
+    the logits of these ids. ``seed`` None draws a new one each time. At most one of ``choices`` (texts), ``regex``
+    (``automaton_regex.py`` says which) and ``json_schema`` says what the whole continuation must be. Raises
+    :class:`GlaswerkError` for a value out of range.
     """
 
     max_tokens: int = 128
@@ -35,6 +38,9 @@ class SamplingOptions:
     top_p: float = 1.0
     min_p: float = 0.0
     repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logit_bias: Mapping[int, float] | None = None
     seed: int | None = None
     stop: str | Sequence[str] = ()
     choices: Sequence[str] | None = None
@@ -55,6 +61,15 @@ class SamplingOptions:
                 f"repetition_penalty must be above 0 (1 is off), not {self.repetition_penalty}",
             ),
             (
+                abs(self.presence_penalty) <= 100 and abs(self.frequency_penalty) <= 100,
+                f"presence_penalty and frequency_penalty must be from -100 to 100, not {self.presence_penalty} and "
+                f"{self.frequency_penalty}",
+            ),
+            (
+                all(abs(value) <= 1000 for value in (self.logit_bias or {}).values()),
+                "a logit_bias must be from -1000 to 1000",
+            ),
+            (
                 self.seed is None or 0 <= self.seed < 2**62,
                 f"seed must be from 0 to 2^62 - 1, not {self.seed}",
             ),
@@ -71,6 +86,25 @@ class SamplingOptions:
         ):
             if not fine:
                 raise GlaswerkError(what)
+
+    @property
+    def shifts(self) -> bool:
+        """Whether logits are shifted by a bias or by what the reply has said."""
+        return bool(self.presence_penalty or self.frequency_penalty or self.logit_bias)
+
+
+def shift(logits_V: Tensor, options: SamplingOptions, said: Sequence[int]) -> Tensor:
+    """The logits with their biases, and less the penalties of the tokens ``said`` so far. Raises
+    :class:`GlaswerkError` for a bias of an id that is none.
+    """
+    logits_V = logits_V.clone()
+    for number, value in (options.logit_bias or {}).items():
+        if not 0 <= number < len(logits_V):
+            raise GlaswerkError(f"logit_bias names the token {number} and the model knows {len(logits_V):,}")
+        logits_V[number] += value
+    for number, count in Counter(said).items():
+        logits_V[number] -= options.presence_penalty + count * options.frequency_penalty
+    return logits_V
 
 
 def penalize_repetition(logits_BV: Tensor, seen_BV: Tensor, penalty: float) -> Tensor:

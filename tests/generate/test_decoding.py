@@ -195,3 +195,35 @@ def test_generation_stops_at_a_stop_text() -> None:
     stopped = complete(model, TOKENIZER, PROMPTS[0], replace(GREEDY, stop=word), end_ids=())
     assert stopped.finish_reason == "stop" and stopped.text == plain.text[: plain.text.find(word)]
     assert stopped.ids == plain.ids[: len(stopped.ids)]
+
+
+def test_biases_and_penalties_shift_logits_the_same_way_everywhere() -> None:
+    """Against the definition, the whole text again for every token; plain, in a batch, with guesses, in the engine."""
+    from glaswerk.generate.engine import Engine
+
+    model = decoder()
+    options = replace(
+        GREEDY, presence_penalty=0.7, frequency_penalty=0.3, logit_bias={101: 1.5, 32: -100.0}, max_tokens=20
+    )
+    expected = []
+    for prompt in PROMPTS[:3]:
+        ids: list[int] = []
+        for _ in range(options.max_tokens):
+            with torch.no_grad():
+                logits = model(torch.tensor([[*prompt, *ids]]))[0, -1, : TOKENIZER.vocabulary_size].tolist()
+            logits[101] += 1.5
+            logits[32] -= 100
+            shifted = [value - 0.7 * (n in ids) - 0.3 * ids.count(n) for n, value in enumerate(logits)]
+            ids.append(max(range(len(shifted)), key=shifted.__getitem__))
+        expected.append(ids)
+    assert expected[0] != complete(model, TOKENIZER, PROMPTS[0], replace(GREEDY, max_tokens=20), end_ids=()).ids
+    assert [row.ids for row in batch(model, TOKENIZER, PROMPTS[:3], options, end_ids=())] == expected
+    assert complete(model, TOKENIZER, PROMPTS[0], options, end_ids=()).ids == expected[0]
+    assert complete(model, TOKENIZER, PROMPTS[0], options, end_ids=(), draft="lookup").ids == expected[0]
+    engine = Engine(model, TOKENIZER)
+    requests = [engine.submit(prompt, options, end_ids=()) for prompt in PROMPTS[:3]]
+    while engine.busy:
+        engine.step()
+    assert [request.row.ids for request in requests] == expected
+    with pytest.raises(GlaswerkError, match="logit_bias names the token 9999"):
+        complete(model, TOKENIZER, PROMPTS[0], replace(GREEDY, logit_bias={9999: 1.0}))

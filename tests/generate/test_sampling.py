@@ -130,7 +130,8 @@ def test_numbers_that_are_none_are_said(bad: float) -> None:
     [
         {"max_tokens": 0}, {"temperature": -1.0}, {"temperature": math.nan}, {"temperature": math.inf}, {"top_k": -1},
         {"top_p": 0.0}, {"top_p": 1.1}, {"top_p": math.nan}, {"min_p": -0.1}, {"min_p": 2.0},
-        {"repetition_penalty": 0.0},
+        {"repetition_penalty": 0.0}, {"presence_penalty": 101.0}, {"presence_penalty": math.nan},
+        {"frequency_penalty": math.nan}, {"logit_bias": {1: math.nan}},
         {"seed": -1}, {"seed": 2**70}, {"stop": [""]}, {"stop": ""},
     ],
 )  # fmt: skip
