@@ -50,11 +50,9 @@ def serve(
         screen = console(stderr=True)
         if drawn:
             screen.print(f"a key for this time: [bold]{settings.keys[0]}[/bold]", soft_wrap=True)
-        screen.print(
-            f"{opened.origin.name} answers at [bold]{url}/v1[/bold], the chat page is {url}/  "
-            "[faint]Ctrl-C stops it[/faint]",
-            soft_wrap=True,
-        )
+        page = f"{url}/#key={settings.keys[0]}" if drawn else f"{url}/"
+        screen.print(f"{opened.origin.name} answers at [bold]{url}/v1[/bold]", soft_wrap=True)
+        screen.print(f"talk to it: [bold]{page}[/bold]  [faint]Ctrl-C stops it[/faint]", soft_wrap=True)
 
     from glaswerk.serve.api.logs import to_stderr
     from glaswerk.serve.api.server import serve as answer

@@ -1,106 +1,15 @@
-"""What the tests of the API share: a small model that can chat, a real server on a free port, the official client."""
+"""The servers that the tests of the API ask."""
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
-import httpx
-import openai
 import pytest
-import torch
+from api_server import SETTINGS, Running, running, small_model
 
-from glaswerk.found import Origin
-from glaswerk.model import Decoder, ModelConfig
 from glaswerk.opened import OpenedModel
-from glaswerk.serve.api.server import Server, make_server, open_socket
-from glaswerk.serve.api.settings import Settings
-from glaswerk.tokenizer import train_bpe
-from glaswerk.tokenizer.speech import Speech
-
-ROOT = Path(__file__).resolve().parents[2]
-KEY, OTHER_KEY = "a-key-of-the-tests", "another-key-of-the-tests"
-TEXT = (
-    "Paris ist die Hauptstadt von Frankreich. The cat sat on the mat because it was tired. "
-    '[{"name": "weather", "arguments": {"city": "Berlin"}}] {"answer": 42, "name": "yes"}\n' * 30
-)
-CONTEXT = 512
-
-
-def small_model(context: int = CONTEXT) -> OpenedModel:
-    """Random weights, a tokenizer trained here (with the chat marks), nothing on the disk."""
-    tokenizer = train_bpe([TEXT], 500)
-    config = ModelConfig.modern(
-        vocabulary_size=tokenizer.vocabulary_size, width=48, layers=2, heads=4, context=context, tied=False
-    )
-    model = Decoder(config)
-    generator = torch.Generator().manual_seed(4)
-    model.reset_parameters(generator)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.25)
-    ends = frozenset(tokenizer.special[name] for name in ("<|endoftext|>", "<|im_end|>"))
-    speech = Speech(tokenizer, None, None, ends)
-    return OpenedModel(model.eval(), tokenizer, Origin(Path("small")), speech)
-
-
-@dataclass
-class Running:
-    """A server that runs: its address, what is behind it, and clients for it."""
-
-    url: str
-    server: Server
-    opened: OpenedModel
-    thread: threading.Thread
-
-    @property
-    def service(self) -> Any:
-        return self.server.service
-
-    def client(self, key: str = KEY) -> openai.OpenAI:
-        """The official client; it does not try again by itself, so that a test sees what was answered."""
-        return openai.OpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0, timeout=60)
-
-    def http(self, key: str | None = KEY) -> httpx.Client:
-        headers = {} if key is None else {"authorization": f"Bearer {key}"}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=60)
-
-    def quiet(self) -> bool:
-        """Whether nobody is there any more, and nothing is held for anybody."""
-        room, worker = self.service.room, self.service.worker
-        engine = worker.engine
-        return not (room.taken or worker.jobs or engine.busy) and engine.pages.available == engine.pages.count
-
-    def until_quiet(self, seconds: float = 20) -> None:
-        deadline = time.monotonic() + seconds
-        while not self.quiet():
-            assert time.monotonic() < deadline, "somebody is still there"
-            time.sleep(0.02)
-
-
-@contextmanager
-def running(opened: OpenedModel, settings: Settings) -> Iterator[Running]:
-    """A real server in a thread."""
-    socket = open_socket("127.0.0.1", 0)
-    there = threading.Event()
-    server = make_server(opened, settings, there.set)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)
-    thread.start()
-    assert there.wait(60)
-    try:
-        yield Running(f"http://127.0.0.1:{socket.getsockname()[1]}", server, opened, thread)
-    finally:
-        server.should_exit = True
-        thread.join(30)
-        assert not thread.is_alive(), "the server does not end"
-
-
-SETTINGS = Settings(keys=(KEY, OTHER_KEY), rows=4, queue=64, memory=64, drain=10)
 
 
 @pytest.fixture(scope="session")
@@ -116,6 +25,6 @@ def served(opened: OpenedModel) -> Iterator[Running]:
 
 
 @pytest.fixture
-def serving(opened: OpenedModel) -> Iterator[Callable[..., Any]]:
+def serving(opened: OpenedModel) -> Callable[..., Any]:
     """A server with settings of its own: ``with serving(queue=1) as served``."""
-    yield lambda **settings: running(opened, replace(SETTINGS, **settings))
+    return lambda **settings: running(opened, replace(SETTINGS, **settings))

@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from glaswerk import __version__
+from glaswerk.serve.api import page
 from glaswerk.serve.api.gate import Gate
 from glaswerk.serve.api.keys import Keys
+from glaswerk.serve.api.openapi import document
 from glaswerk.serve.api.problem import Problem, broken
 from glaswerk.serve.api.routes import router
 from glaswerk.serve.api.service import Service
@@ -66,6 +68,20 @@ def create_app(service: Service, keys: Keys) -> Gate:
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     app.include_router(router(service))
+
+    @app.get("/openapi.json")
+    def description() -> Response:
+        return JSONResponse(document())
+
+    @app.get("/")
+    def chat(request: Request) -> Response:
+        language = page.language_of(request.headers.get("accept-language", ""))
+        return shown(*page.chat(language), {"vary": "accept-language"})
+
+    @app.get("/docs")
+    def reference() -> Response:
+        return shown(*page.reference())
+
     app.mount("/web", StaticFiles(directory=WEB))
 
     @app.get("/favicon.ico")
@@ -73,3 +89,8 @@ def create_app(service: Service, keys: Keys) -> Gate:
         return RedirectResponse("/web/icon.svg")
 
     return Gate(app, keys, service.metrics, service.settings.body)
+
+
+def shown(text: str, policy: str, more: dict[str, str] | None = None) -> HTMLResponse:
+    """A page that may load nothing from elsewhere."""
+    return HTMLResponse(text, headers={"content-security-policy": policy, **(more or {})})

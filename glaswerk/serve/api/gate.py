@@ -28,7 +28,6 @@ HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
-    "cache-control": "no-store",
 }
 
 
@@ -102,7 +101,8 @@ class Passage:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             given = {name for name, _ in message["headers"]}
-            more = {"x-request-id": self.id, **HEADERS}
+            kept = "no-cache" if self.scope["path"].startswith("/web/") else "no-store"
+            more = {"x-request-id": self.id, "cache-control": kept, **HEADERS}
             added = [(n.encode(), v.encode()) for n, v in more.items() if n.encode() not in given]
             message = {**message, "headers": [*message["headers"], *added]}
         await self._send(message)
@@ -126,13 +126,16 @@ class Passage:
 
     def account(self) -> None:
         """The log's line and the figures. A path that is none of ours is not told: it could be anything."""
-        route = getattr(self.scope.get("route"), "path", None) or "other"
+        web = self.scope["path"].startswith("/web/")
+        route = "/web" if web else getattr(self.scope.get("route"), "path", None) or "other"
         seconds = time.monotonic() - self.began
         status = self.status or 499  # the client left before there was an answer
         self.gate.metrics.requests.labels(route, str(status)).inc()
         self.gate.metrics.seconds.labels(route).observe(seconds)
         if status in (401, 413, 429, 503):
             self.gate.metrics.refused.labels(str(status)).inc()
+        if status < 400 and (web or route.startswith("/health")):
+            return  # asked again and again, and nothing to tell
         ACCESS.info(
             "request",
             extra={

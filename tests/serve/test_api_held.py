@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from conftest import KEY, OTHER_KEY, ROOT, Running, small_model
+from api_server import KEY, OTHER_KEY, ROOT, Running, small_model
 
 from glaswerk.errors import GlaswerkError
 from glaswerk.serve.api import settings as reading

@@ -11,7 +11,7 @@ from typing import Any
 import openai
 import pytest
 import torch
-from conftest import Running
+from api_server import Running
 
 from glaswerk.generate import SamplingOptions, complete
 
@@ -154,7 +154,7 @@ def test_a_reply_fits_a_pattern_or_choices(served: Running) -> None:
 
 
 def test_what_begins_alike_is_read_once_for_one_key_and_never_for_another(served: Running) -> None:
-    from conftest import OTHER_KEY
+    from api_server import OTHER_KEY
 
     words = "One long beginning that nobody else has. " * 8
     ask = {"model": "small", "messages": [{"role": "user", "content": words}], "max_tokens": 2}

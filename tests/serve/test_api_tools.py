@@ -10,7 +10,7 @@ import numpy as np
 import openai
 import pytest
 import torch
-from conftest import Running
+from api_server import Running
 
 from glaswerk.serve.api.asking import parse
 from glaswerk.serve.api.schema import Chat

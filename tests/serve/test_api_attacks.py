@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from conftest import KEY, Running
+from api_server import KEY, Running
 
 from glaswerk.serve.api.asking import DEEPEST
 
