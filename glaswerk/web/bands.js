@@ -73,35 +73,40 @@ export class Bands extends Painted {
 
   /** @param {{first: number, widths: number[]}} line */
   line({ first, widths }) {
-    const width = LEFT + widths.reduce((all, each) => all + each, 0) + 2, height = TOP + this.bands.length * (HIGH + GAP);
+    const width = widths.reduce((all, each) => all + each, 0) + 2, height = TOP + this.bands.length * (HIGH + GAP);
     /** @type {number[]} */
     const begins = [];
-    widths.reduce((x, each) => { begins.push(x); return x + each; }, LEFT);
+    widths.reduce((x, each) => { begins.push(x); return x + each; }, 0);
+    const names = html`<svg class="names" width=${LEFT} height=${height} aria-hidden="true">${this.bands.map((band, row) => this.name(band, TOP + row * (HIGH + GAP)))}</svg>`;
     const drawn = html`<svg width=${width} height=${height} viewBox="0 0 ${width} ${height}" role="img" aria-label=${this.label}>
       ${this.bands.map((band, row) => this.band(band, TOP + row * (HIGH + GAP), first, widths, begins, width))}
       ${widths.map((each, at) => {
         const place = first + at, on = place === this.at;
         return svg`<g class=${on ? "column on" : "column"} @pointerenter=${(/** @type {PointerEvent} */ event) => { if (event.pointerType !== "touch") this.tell(place, false); }} @click=${() => this.tell(place, true)}>
-          <rect class="grip" x=${begins[at]} y="0" width=${each} height=${height - GAP + 3}></rect>
+          <rect class="grip" x=${begins[at]} y="0.5" width=${each} height=${height - GAP + 3}></rect>
           <rect class="token" x=${begins[at] + 1.5} y="2" width=${each - 3} height="23" rx="3"></rect>
           <text x=${begins[at] + each / 2} y="14" text-anchor="middle" dominant-baseline="central">${this.tokens[place]}</text></g>`;
       })}</svg>`;
-    return narrow.matches ? html`<div class="scroll" tabindex="0" role="group" aria-label=${this.label}>${drawn}</div>` : drawn;
+    return narrow.matches ? html`<div class="scroll" tabindex="0" role="group" aria-label=${this.label}><div class="system">${names}${drawn}</div></div>` : html`<div class="system">${names}${drawn}</div>`;
+  }
+
+  /** A band's symbol and the ends of its scale. @param {Band} band @param {number} top */
+  name(band, top) {
+    const { low, high } = this.scale(band, top), digits = band.digits ?? 2;
+    return svg`<g .style=${`--hue: var(${band.hue})`}><text class="symbol" x="2" y=${top + HIGH / 2} dominant-baseline="central">${band.symbol}</text>
+      ${high > 0 ? svg`<text class="tick" x=${LEFT - 5} y=${top + 3} text-anchor="end" dominant-baseline="central">${number(high, digits)}</text>` : nothing}
+      ${low < 0 ? svg`<text class="tick" x=${LEFT - 5} y=${top + HIGH - 2} text-anchor="end" dominant-baseline="central">${number(low, digits)}</text>` : nothing}</g>`;
   }
 
   /** @param {Band} band @param {number} top @param {number} first @param {number[]} widths @param {number[]} begins @param {number} right */
   band(band, top, first, widths, begins, right) {
-    const { low, high, y } = this.scale(band, top), zero = y(0), digits = band.digits ?? 2;
-    const values = band.values.slice(first, first + widths.length);
+    const { y } = this.scale(band, top), zero = y(0), values = band.values.slice(first, first + widths.length);
     const steps = values.map((value, at) => `${at ? "L" : "M"}${begins[at] + 1} ${y(value)}H${begins[at] + widths[at] - 1}`).join("");
     return svg`<g class="stave" .style=${`--hue: var(${band.hue})`}>
-      <rect class="ground" x=${LEFT} y=${top - 2} width=${right - LEFT} height=${HIGH + 4}></rect>
-      <text class="symbol" x="2" y=${top + HIGH / 2} dominant-baseline="central">${band.symbol}</text>
-      ${high > 0 ? svg`<text class="tick" x=${LEFT - 5} y=${top + 3} text-anchor="end" dominant-baseline="central">${number(high, digits)}</text>` : nothing}
-      ${low < 0 ? svg`<text class="tick" x=${LEFT - 5} y=${top + HIGH - 2} text-anchor="end" dominant-baseline="central">${number(low, digits)}</text>` : nothing}
+      <rect class="ground" x="0" y=${top - 2} width=${right} height=${HIGH + 4}></rect>
       ${values.map((value, at) => svg`<rect class=${band.line ? "under" : value < 0 ? "bar minus" : "bar"} x=${begins[at] + (band.line ? 1 : 3)} width=${widths[at] - (band.line ? 2 : 6)} y=${Math.min(zero, y(value))} height=${Math.max(0.75, Math.abs(y(value) - zero))}></rect>`)}
       ${band.line ? svg`<path class="steps" d=${steps}></path>` : nothing}
-      <line class="zero" x1=${LEFT} x2=${right} y1=${zero} y2=${zero}></line></g>`;
+      <line class="zero" x1="0" x2=${right} y1=${zero} y2=${zero}></line></g>`;
   }
 
   updated() {

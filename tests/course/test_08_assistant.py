@@ -19,6 +19,7 @@ from glaswerk.align.batches import ended
 from glaswerk.align.losses import bradley_terry_loss, dpo_loss
 from glaswerk.align.reward import Judge, RewardModel
 from glaswerk.align.reward import save as save_reward
+from glaswerk.align.rollout import Rollouts, roll_out
 from glaswerk.course import LANGUAGES, demo
 from glaswerk.course.chapter import load_chapter, shape
 from glaswerk.course.demo import load_module
@@ -443,7 +444,7 @@ def test_the_runs_reward_model_rewards(run: Run, practice: ModuleType) -> None:
     try:
         found = told(opened, "rollouts", language="de")
         assert found["reward"] == "judge" and found["run"] == run.name
-        assert found["questions"][0] == "Was ist ein Brelumian?" and len(found["questions"]) == 1 + practice.MORE
+        assert found["questions"][0] == "Was ist ein Brelumian?" and len(found["questions"]) == practice.ASKED
         mine = Judge.open(run.stage("reward"), opened.speech)
         look = found["looks"][0]
         raw = mine.rewards(
@@ -459,6 +460,53 @@ def test_the_runs_reward_model_rewards(run: Run, practice: ModuleType) -> None:
     finally:
         del run.data["stages"]["reward"]
         run.save()
+
+
+# ---------------------------------------------------------------------------------------------- ways on from SFT
+def test_ways_are_measured_from_where_they_begin(
+    run: Run, practice: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ways = sys.modules["glaswerk_chapter_assistant_ways"]
+    monkeypatch.setitem(ways.practice.ratings.RULES, "varied", practice.ratings.RULES["varied"])
+    opened = load(run.path)
+    parts = [told(opened, "ways", language="de", part=part) for part in range(2)]
+    assert "losses" not in parts[0] and parts[1]["losses"] and parts[0]["count"] == 2
+    found = parts[1]
+    assert parts[0]["stages"] == found["stages"][:1] and found["missing"] == ["ppo", "grpo", "constitution"]
+    sft, dpo = found["stages"]
+    assert (sft["name"], dpo["name"]) == ("sft", "dpo") and sft["kl"] == 0 and dpo["kl"] > 0.01
+    assert sft["reward"] == pytest.approx(0, abs=1e-5) and found["reward"] == "varied"
+    # the KL of the same replies, token by token, by whole distributions' log-probabilities
+    first, second = load(run.stage("sft")), load(run.stage("dpo"))
+    prompts = [ways.talk.asked(second, question, "de") for question in found["questions"]]
+
+    def drawn_by(stage: OpenedModel) -> Rollouts:
+        how = {"max_tokens": ways.TOKENS, "seed": 0, "end_ids": stage.end_ids}
+        return roll_out(stage.model, stage.tokenizer, prompts, ways.DRAWN, **how)
+
+    drawn = drawn_by(second)
+    rewards, kls = [], []
+    for row, text in enumerate(drawn.replies):
+        count = int(drawn.mask_BN[row].sum())
+        columns, targets = drawn.columns_BN[row, :count], drawn.targets_BN[row, :count]
+        with torch.no_grad():
+            both = [each.model(drawn.ids_BT[row : row + 1])[0, columns].log_softmax(-1) for each in (first, second)]
+        apart = [float(both[0][at, target] - both[1][at, target]) for at, target in enumerate(targets.tolist())]
+        kls.append(sum(math.exp(each) - 1 - each for each in apart))
+        rewards.append(len(set(text)) / max(1, len(text)))
+    assert dpo["kl"] == pytest.approx(np.mean(kls), rel=1e-3)
+    assert dpo["kl_interval"][0] < dpo["kl"] < dpo["kl_interval"][1]
+    own = drawn_by(first).replies
+    scale = [len(set(text)) / max(1, len(text)) for text in own]
+    wanted = (np.mean(rewards) - np.mean(scale)) / np.std(scale, ddof=1)
+    assert dpo["reward"] == pytest.approx(wanted, abs=1e-4)
+    assert all(len(stage["replies"]) == len(found["questions"]) for stage in (sft, dpo))
+
+
+def test_a_model_without_a_run_is_its_own_only_way() -> None:
+    found = told(small(), "ways")
+    assert [stage["name"] for stage in found["stages"]] == ["small"] and found["run"] is None and found["losses"]
+    assert found["stages"][0]["kl"] == 0
 
 
 # ---------------------------------------------------------------------------------------------- numbers, texts

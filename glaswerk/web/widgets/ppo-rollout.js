@@ -114,7 +114,7 @@ class PpoRollout extends Later {
         <dt>${r}</dt><dd>−β ${kl}${row.last ? html` + R` : nothing} = −${n(beta, 2)} · ${signed(row.kl)}${row.last ? html` + ${signed(reply.reward)}` : nothing} = <b class="c-value" data-name="reward">${n(row.reward)}</b></dd>
         <dt><b class="c-key">δ</b></dt><dd>${r} + γ ${v}′ − ${v} = ${n(row.reward)} + ${gamma === 1 ? nothing : html`${n(gamma, 2)} · `}${signed(row.next)} − ${signed(row.value)} = <b class="c-key" data-name="surprise">${n(row.surprise)}</b></dd>
         <dt>${a}</dt><dd><b class="c-key">δ</b> + γλ ${a}′ = ${n(row.surprise)} + ${n(gamma * lam, 2)} · ${signed(row.last ? 0 : reply.advantages[at + 1])} = <b class="c-key" data-name="advantage">${n(row.advantage)}</b></dd>
-        <dt><b class="c-key">Â</b></dt><dd>(${a} − ${n(mean)}) / ${n(deviation)} = <b class="c-key" data-name="white">${n(row.white)}</b></dd>
+        <dt><b class="c-key">Â</b></dt><dd>(${a} − ${signed(mean)}) / ${n(deviation)} = <b class="c-key" data-name="white">${n(row.white)}</b></dd>
         ${row.ratio === null ? nothing : html`<dt><b class="c-logit">ρ</b></dt><dd>π<sub>new</sub> / π = ${n(Math.exp(reply.new[at]), 4)} / ${n(Math.exp(reply.old[at]), 4)} = <b class="c-logit" data-name="ratio">${n(row.ratio)}</b></dd>`}</dl>
       <p class="faint">${this.t(row.last ? "last_token" : "middle_token")} ${row.ratio === null ? this.t("not_learned") : this.clipped(row.ratio, row.white, clip)}</p></div>`;
   }

@@ -2,8 +2,8 @@
 them are learned, what each stage cost, and the numbers of the prose.
 
 Beside this file: ``talk.py`` writes questions and answers as tokens (``talks.toml`` has them), ``ratings.py`` trains a
-reward model on ratings, ``steps.py`` takes steps of DPO, ``rollouts.py`` practises in rounds of PPO. Nothing here
-changes the open model.
+reward model on ratings, ``steps.py`` takes steps of DPO, ``rollouts.py`` practises in rounds of PPO, ``ways.py``
+lays the stages after SFT side by side. Nothing here changes the open model.
 
 Shapes: L layers, H heads, R places of the answer, T time, V vocabulary.
 """
@@ -11,7 +11,6 @@ Shapes: L layers, H heads, R places of the answer, T time, V vocabulary.
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -33,9 +32,9 @@ def beside(name: str) -> ModuleType:
 
 talk = beside("talk")
 ratings, steps_module = beside("ratings"), beside("steps")
-practice = beside("rollouts")
+practice, ways_module = beside("rollouts"), beside("ways")
 pairs, learned, judged, steps = ratings.pairs, ratings.learned, ratings.judged, steps_module.steps
-rollouts = practice.rollouts
+rollouts, ways = practice.rollouts, ways_module.ways
 
 #: the stages that this chapter is about, the earliest first, and how many tokens each writes
 STAGES, WRITTEN = ("base", "sft", "dpo"), 24
@@ -45,30 +44,6 @@ LONGEST = 300
 
 
 # ---------------------------------------------------------------------------------------------- stages
-@lru_cache(maxsize=len(STAGES))
-def opened(folder: Path, _when: int) -> OpenedModel:
-    """A stage of a run, opened; anew where its weights changed."""
-    from glaswerk.opened import load
-
-    return load(folder)
-
-
-def stages_of(model: OpenedModel) -> dict[str, OpenedModel]:
-    """The finished stages of the open model's run, the earliest first, the open one among them; a model without a run
-    is its own only stage."""
-    run = run_of(model)
-    if run is None:
-        return {model.origin.name: model}
-    names = [name for name in STAGES if run.finished(name)]
-    if model.origin.stage not in names:
-        names.append(str(model.origin.stage))
-    found = {}
-    for name in names:
-        weights = run.stage(name) / "model.safetensors"
-        found[name] = model if name == model.origin.stage else opened(run.stage(name), weights.stat().st_mtime_ns)
-    return found
-
-
 @demo(language={"en", "de"}, number=(0, OFFERED - 1), prompt=LONGEST, form={"chat", "text"})
 def stages(
     model: OpenedModel, language: str = "en", number: int = 0, prompt: str = "", form: str = "chat"
@@ -76,7 +51,7 @@ def stages(
     """One prompt through all stages of the open model's run: what each writes, likeliest token by token; and along the
     answer of the last stage, at each place, every stage's favourite, how probable each stage finds each favourite, and
     where each head looks from there. ``form``: as a conversation, or as plain text with labels."""
-    there = stages_of(model)
+    there = ways_module.stages_of(model, STAGES)
     offered = questions_of(model, language)
     question = prompt.strip() or offered[number]
     ids = talk.asked(model, question, language, form == "chat")

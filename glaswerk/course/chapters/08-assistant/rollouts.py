@@ -45,8 +45,8 @@ tune = load_module(entry("specializing").folder / "tune.py", "glaswerk_chapter_a
 REWARDS, STANDS_IN = ("judge", *ratings.RULES), "varied"
 #: replies to each question of which every token is shown, and other tokens that could have been drawn
 SHOWN, OTHERS = 2, 3
-#: questions beside the one about something that does not exist
-MORE = 3
+#: questions, the one about something that does not exist first
+ASKED = 4
 PARTS = 4
 BETA, CLIP, GAMMA, LAM = 0.05, 0.2, 1.0, 0.95
 RANK, RATE = 8, 3e-3
@@ -54,15 +54,21 @@ RANK, RATE = 8, 3e-3
 
 @dataclass(frozen=True)
 class Size:
-    """How much is done: ``rounds`` in each part, replies to each question, tokens of a reply, passes over them."""
+    """How much is done: ``rounds`` in each part, ``questions``, replies to each, tokens of a reply, passes over them."""
 
     rounds: int
+    questions: int
     group: int
     tokens: int
     passes: int
 
 
-SMALL, LARGE = Size(2, 6, 40, 4), Size(1, 4, 16, 2)
+SMALL, LARGE = Size(2, 4, 6, 40, 4), Size(1, 2, 4, 16, 2)
+
+
+def asked_about(opened: OpenedModel, language: str) -> list[str]:
+    """The questions that are practised: one about something that does not exist, and some that a reader can ask."""
+    return [talk.talks(language)["unknown"]["question"], *talk.questions_of(opened, language)][:ASKED]
 
 
 # ---------------------------------------------------------------------------------------------- rewards
@@ -119,7 +125,7 @@ class Practice:
         # blocks of four bits would be unpacked at every step, and be rounded otherwise than while learning
         tune.replace(self.base, lambda layer: tune.dense(layer, dtype) if isinstance(layer, QuantizedLinear) else layer)
         self.policy = policy_of(self.base)
-        self.questions = [talk.talks(language)["unknown"]["question"], *talk.questions_of(opened, language)[:MORE]]
+        self.questions = asked_about(opened, language)[: self.size.questions]
         room = opened.model.config.context - self.size.tokens
         self.prompts = [talk.asked(opened, question, language)[-room:] for question in self.questions]
         self.reward = Reward(opened, self.questions, which)
