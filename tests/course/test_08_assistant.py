@@ -428,7 +428,7 @@ def test_a_reward_that_is_the_same_for_all_is_said(practice: ModuleType, monkeyp
     assert found["ended"] == "same" and [look["round"] for look in found["looks"]] == [0]
     assert all(reply["new"] is None and reply["reward"] == 0 for reply in found["looks"][0]["replies"])
     # the same where it becomes so later: what was learned stays
-    grades = iter([0.0, 1.0] * 16 + [1.0] * 10_000)
+    grades = iter([0.0, 1.0] * (practice.ASKED * practice.SMALL.group // 2) + [1.0] * 10_000)
     monkeypatch.setitem(practice.ratings.RULES, "shorter", lambda text, tokens: next(grades))
     found = told(small(), "rollouts", reward="shorter")
     assert found["ended"] == "same" and found["losses"] and len(found["rounds"]) == 2

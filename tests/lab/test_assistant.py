@@ -64,6 +64,13 @@ def test_a_stage_that_is_not_there_comes_with_its_command(page: Any) -> None:
     assert number(page, "forgetting", "sft") == 3.0
 
 
+def test_ways_that_were_not_gone_come_with_their_command(page: Any) -> None:
+    figure = page.locator("glaswerk-ways")
+    assert figure.locator("[data-stage]").count() == 1 and number(page, "ways", "kl-sft") == 0
+    said = figure.locator("[data-name=missing]").inner_text()
+    assert "dpo, ppo, grpo" in said and "glaswerk align talk --method dpo" in said
+
+
 def test_the_page_reckons_as_the_library(page: Any, run: Run) -> None:
     told = json.loads(demo.call("08-assistant", "steps", {}, load(run.path)))
     at = 9

@@ -158,7 +158,7 @@ def costs(model: OpenedModel) -> dict[str, Any]:
     wrote it down; an empty list where there is no run."""
     run = run_of(model)
     found = []
-    for name in STAGES if run is not None else ():
+    for name in dict.fromkeys((*STAGES, *ways_module.WAYS)) if run is not None else ():
         facts = run.data["stages"].get(name) if run is not None else None
         if facts and "val_bits_per_byte" in facts:
             found.append({"name": name, "bits": facts["val_bits_per_byte"]})

@@ -54,7 +54,7 @@ RANK, RATE = 8, 3e-3
 
 @dataclass(frozen=True)
 class Size:
-    """How much is done: ``rounds`` in each part, ``questions``, replies to each, tokens of a reply, passes over them."""
+    """How much is done: rounds in each part, questions, replies to each, tokens of a reply, passes over them."""
 
     rounds: int
     questions: int
