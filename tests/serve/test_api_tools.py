@@ -57,6 +57,18 @@ def test_a_required_call_is_always_one_even_from_random_weights(served: Running)
     assert streamed[-1].choices[0].finish_reason == "tool_calls"
 
 
+def test_a_required_call_has_its_spaces_where_the_task_that_trains_for_calls_has_them(served: Running) -> None:
+    opened = served.opened
+    told = set()
+    for seed in range(4):
+        reply = opened.generate("x", json_schema=Tools(asked(tool_choice="required")).schema(), max_tokens=300,
+                                temperature=1.0, seed=seed)  # fmt: skip
+        if reply.finish_reason == "stop":
+            assert reply.text == json.dumps(json.loads(reply.text))
+            told.add(reply.text)
+    assert told
+
+
 def test_words_stay_words_beside_tools(served: Running) -> None:
     how: dict[str, Any] = {"model": "small", "messages": SAID, "tools": [WEATHER], "max_tokens": 10, "temperature": 0}
     answer = served.client().chat.completions.create(**how)

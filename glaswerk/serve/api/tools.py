@@ -17,6 +17,8 @@ from glaswerk.evaluate.tasks.tool_calls import ASK, read_calls
 from glaswerk.serve.api.problem import Problem
 from glaswerk.serve.api.schema import Chat, Function, Message, NamedTool
 
+#: for llguidance: spaces where json.dumps puts them, and nowhere else
+AS_TRAINED = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 NO_ARGUMENTS: dict[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
 
 
@@ -58,7 +60,7 @@ class Tools:
             for function in self.functions
         ]
         most = {"maxItems": 1} if self.single else {}
-        return {"type": "array", "items": {"anyOf": calls}, "minItems": 1, **most}
+        return {"type": "array", "items": {"anyOf": calls}, "minItems": 1, **most, "x-guidance": AS_TRAINED}
 
     def calls(self, reply: str) -> list[dict[str, Any]] | None:
         """The calls that a reply is, in OpenAI's shape; None: it is words."""
