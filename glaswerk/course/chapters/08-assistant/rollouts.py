@@ -288,10 +288,10 @@ def rollouts(model: OpenedModel, language: str = "en", reward: str = "judge", pa
     size = practice.size
     while not practice.ended and len(practice.rounds) < min((part + 1) * size.rounds, practice.whole):
         practice.next()
-    over = bool(practice.ended) or part == PARTS - 1
-    if over and not practice.finished:
+    final = part == PARTS - 1
+    if (practice.ended or final) and not practice.finished:
         practice.last()
-    first, end = part * size.rounds, practice.whole + 1 if over else (part + 1) * size.rounds
+    first, end = part * size.rounds, practice.whole + 1 if final else (part + 1) * size.rounds
     found = {
         "model": model.origin.name, "reward": practice.reward.which, "rewards": practice.reward.there,
         "run": getattr(talk.run_of(model), "name", None), "questions": practice.questions,
@@ -300,6 +300,6 @@ def rollouts(model: OpenedModel, language: str = "en", reward: str = "judge", pa
         "rounds": practice.rounds[first:end],
         "looks": [look for look in practice.looks if first <= look["round"] < end],
     }  # fmt: skip
-    if over:  # the figures' sign that the last part is there
+    if final:  # the figures' sign that this was the last part, which all models have, so that exports have it too
         found["losses"] = practice.replies()
     return found

@@ -113,6 +113,6 @@ def ways(model: OpenedModel, language: str = "en", part: int = 0) -> dict[str, A
         "missing": [] if run is None else [name for name in (BEGIN, *WAYS) if not run.finished(name)],
         "stages": compared.told[: part + 1],
     }  # fmt: skip
-    if part + 1 >= len(compared.stages):  # the figures' sign that the last part is there
+    if part == len(WAYS):  # the figures' sign that this was the last part, which all models have
         found["losses"] = True
     return found
