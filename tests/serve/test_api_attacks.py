@@ -80,6 +80,21 @@ def test_parameters_out_of_bounds_are_refused_at_once(served: Running, route: st
     assert not served.service.room.taken
 
 
+@pytest.mark.parametrize(
+    "more",
+    [{"temperature": 5e-324}, {"temperature": 1e-30}, {"top_p": 5e-324}, {"min_p": 1.0}, {"repetition_penalty": 0.01},
+     {"presence_penalty": -2, "frequency_penalty": -2}, {"logit_bias": {str(n): 100 for n in range(300)}},
+     {"logit_bias": {str(n): -100 for n in range(300)}}, {"top_k": 1 << 20}, {"seed": -(1 << 63), "n": 3}],
+    ids=lambda more: json.dumps(more)[:40],
+)  # fmt: skip
+def test_the_ends_of_what_is_allowed_are_computed(served: Running, more: dict[str, Any]) -> None:
+    body = {"model": "small", "prompt": "The cat", "max_tokens": 20, **more}
+    with served.http() as http:
+        answer = http.post(PLAIN, json=body)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["usage"]["completion_tokens"] > 0
+
+
 def test_the_server_lives_after_all_of_them(served: Running) -> None:
     lives(served)
 

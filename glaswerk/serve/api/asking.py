@@ -18,6 +18,7 @@ from glaswerk.errors import GlaswerkError
 from glaswerk.generate import SamplingOptions
 from glaswerk.generate.constrain import grammar
 from glaswerk.opened import OpenedModel
+from glaswerk.serve.api.guards import Guards
 from glaswerk.serve.api.problem import Problem
 from glaswerk.serve.api.schema import MOST_REPLIES, Asked, Chat, Completion, Embedding, Inside, Sampling
 from glaswerk.serve.api.tools import Tools, conversation
@@ -30,6 +31,8 @@ DEEPEST = 100
 REPLY, CONTINUATION = 1024, 16
 #: seeds that the sampler takes, with room for n replies
 SEEDS = (1 << 61) - 1
+#: below it a temperature is 0: what is divided by it must stay a number
+COLD = 1e-3
 #: the pool's threads share what grammars are kept
 _grammars = Lock()
 
@@ -93,45 +96,65 @@ def inside(value: Any) -> Sequence[Any]:
 
 
 # ---------------------------------------------------------------------------------------------- the two kinds
-def prepare_chat(body: bytes, opened: OpenedModel) -> Prepared:
+def prepare_chat(body: bytes, opened: OpenedModel, guards: Guards) -> Prepared:
     """A conversation."""
     asked = parse(body, Chat)
     check_model(asked.model, opened)
     if asked.top_logprobs is not None and not asked.logprobs:
         raise Problem(400, "top_logprobs needs logprobs: true", param="top_logprobs")
     tools = Tools(asked)
-    ids = said(lambda: opened.chat_ids(conversation(asked.messages, tools)), "messages")
+    messages = guarded(conversation(asked.messages, tools), guards)
+    ids = said(lambda: opened.chat_ids(messages), "messages")
     most = asked.max_completion_tokens or asked.max_tokens
     held = schema_of(asked, tools)
     top = (asked.top_logprobs or 0) if asked.logprobs else None
     return prepared(asked, opened, [ids], most or REPLY, held, top, tools)
 
 
-def prepare_completion(body: bytes, opened: OpenedModel) -> Prepared:
+def prepare_completion(body: bytes, opened: OpenedModel, guards: Guards) -> Prepared:
     """A text, or several, or their tokens."""
     asked = parse(body, Completion)
     check_model(asked.model, opened)
-    prompts = said(lambda: texts(asked.prompt, opened), "prompt")
+    prompts = said(lambda: texts(asked.prompt, opened, guards), "prompt")
     return prepared(asked, opened, prompts, asked.max_tokens or CONTINUATION, None, asked.logprobs, None)
 
 
-def prepare_embedding(body: bytes, opened: OpenedModel) -> tuple[list[list[int]], str]:
+def prepare_embedding(body: bytes, opened: OpenedModel, guards: Guards) -> tuple[list[list[int]], str]:
     """The tokens of every text, and how vectors are written."""
     asked = parse(body, Embedding)
     check_model(asked.model, opened)
-    inputs = said(lambda: texts(asked.input, opened), "input")
+    inputs = said(lambda: texts(asked.input, opened, guards), "input")
     for ids in inputs:
         check_length(ids, opened, 0, "input")
     return inputs, asked.encoding_format
 
 
-def texts(given: Any, opened: OpenedModel) -> list[list[int]]:
-    """OpenAI's four ways to give text: one or several, as text or as ids."""
-    if isinstance(given, str):
-        return [opened.prompt_ids(given)]
-    if isinstance(given[0], int):
-        return [list(given)]
-    return [opened.prompt_ids(one) if isinstance(one, str) else list(one) for one in given]
+def texts(given: Any, opened: OpenedModel, guards: Guards) -> list[list[int]]:
+    """OpenAI's four ways to give text: one or several, as text or as ids. Ids are no text that guards could read, so
+    where there are guards they read what the ids stand for, and that is what the model gets."""
+    several = [given] if isinstance(given, str) or isinstance(given[0], int) else given
+    if guards.any:
+        several = [one if isinstance(one, str) else opened.tokenizer.decode(known(one, opened)) for one in several]
+    return [opened.prompt_ids(guards.asked(one)) if isinstance(one, str) else list(one) for one in several]
+
+
+def known(ids: list[int], opened: OpenedModel) -> list[int]:
+    """The ids, if the model has them all."""
+    check_length(ids, opened, 0, "prompt")
+    return ids
+
+
+def guarded(messages: list[dict[str, str]], guards: Guards) -> list[dict[str, str]]:
+    """The conversation as the guards let it through, with what they tell the model themselves."""
+    if not guards.any:
+        return messages
+    told = [{**message, "content": guards.asked(message["content"])} for message in messages]
+    if secret := guards.system():
+        if told[0]["role"] == "system":
+            told[0]["content"] = f"{told[0]['content']}\n\n{secret}"
+        else:
+            told.insert(0, {"role": "system", "content": secret})
+    return told
 
 
 def said(make: Any, param: str) -> Any:
@@ -189,7 +212,7 @@ def prepared(
     def options() -> SamplingOptions:
         made = SamplingOptions(
             max_tokens=most,
-            temperature=1.0 if asked.temperature is None else asked.temperature,
+            temperature=1.0 if asked.temperature is None else asked.temperature if asked.temperature > COLD else 0.0,
             top_k=asked.top_k or 0,
             top_p=asked.top_p or 1.0,
             min_p=asked.min_p or 0.0,

@@ -1,7 +1,8 @@
 """Answers in OpenAI's shapes, whole or as server-sent events, and what Glaswerk adds: the trace of the very reply.
 
 A log-probability is the model's own, before temperature and all other sampling options. Tokens that became the stop
-text have theirs in the list, though the text ends before it. Left out: where replies come from (``service.py``).
+text have theirs in the list, though the text ends before it. Where guards must see a whole reply, a stream holds it
+back until then. Left out: where replies come from (``service.py``).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from glaswerk.opened import OpenedModel
+from glaswerk.serve.api.guards import Guards
 from glaswerk.serve.api.problem import Problem
 from glaswerk.serve.api.service import Replies
 from glaswerk.serve.api.tools import Tools, may_be_calls
@@ -23,14 +25,16 @@ from glaswerk.serve.api.worker import Token
 
 @dataclass(slots=True)
 class Choice:
-    """One reply so far. ``held``: text that may still become calls."""
+    """One reply so far. Nothing of it is shown as long as it may become calls, or where guards must see all of it."""
 
     tools: Tools | None
+    guards: Guards
     text: str = ""
-    held: str = ""
     reason: str | None = None
     tokens: list[Token] = field(default_factory=list)
     shown: bool = False
+    #: the guards changed it or withhold it: nothing that tells what it was may be told
+    changed: bool = False
 
     def take(self, token: Token) -> str:
         """Add a token; the text to show now."""
@@ -38,11 +42,21 @@ class Choice:
         self.reason = token.piece.finish_reason
         if not token.ended and token.likely is not None:
             self.tokens.append(token)
-        if self.tools and not self.shown and (self.tools.must or may_be_calls(self.text)):
+        if self.reason is not None and self.guards.holds:
+            self.judge()
+        if self.guards.holds or (self.tools and not self.shown and (self.tools.must or may_be_calls(self.text))):
             return ""
         shown = self.text if self.tools and not self.shown else token.piece.text
         self.shown = True
         return shown
+
+    def judge(self) -> None:
+        """The whole reply before the guards."""
+        told = self.guards.replied(self.text)
+        self.changed = told != self.text
+        self.text = told or ""
+        if told is None:
+            self.reason = "content_filter"
 
     def calls(self) -> list[dict[str, Any]] | None:
         """At the end: the calls that it is."""
@@ -55,7 +69,8 @@ class Writer:
     def __init__(self, replies: Replies, chat: bool) -> None:
         self.replies, self.chat, self.asked = replies, chat, replies.asked
         self.opened: OpenedModel = replies.visit.service.opened
-        self.choices = [Choice(self.asked.tools) for _ in replies.jobs]
+        self.guards = replies.visit.service.guards
+        self.choices = [Choice(self.asked.tools, self.guards) for _ in replies.jobs]
         self.id = f"{'chatcmpl' if chat else 'cmpl'}-{secrets.token_hex(12)}"
         self.created = int(time.time())
         self.offsets = [0] * len(self.choices)
@@ -81,7 +96,7 @@ class Writer:
             told["message"] = message
         else:
             told["text"] = choice.text
-        if self.asked.top is not None:
+        if self.asked.top is not None and not choice.changed:
             told["logprobs"] = self.logprobs(place, choice.tokens)
         return {**told, **await self.inside(place)}
 
@@ -96,7 +111,12 @@ class Writer:
                 choice = self.choices[place]
                 text = choice.take(token)
                 likely = None
-                if self.asked.top is not None and not token.ended and token.likely is not None:
+                if (
+                    self.asked.top is not None
+                    and not self.guards.holds
+                    and not token.ended
+                    and token.likely is not None
+                ):
                     likely = self.logprobs(place, [token])
                 if choice.reason is None:
                     if text or likely:
@@ -121,7 +141,9 @@ class Writer:
         if calls is not None:
             told = [{"index": number, **call} for number, call in enumerate(calls)]
             return [self.chunk(place, {"tool_calls": told}, likely)]
-        text = text if choice.shown or not choice.tools else choice.text
+        if self.guards.holds and self.asked.top is not None and not choice.changed:
+            likely = self.logprobs(place, choice.tokens)
+        text = text if choice.shown else choice.text
         return [self.chunk(place, self.delta(text), likely)] if text or likely else []
 
     @property
@@ -147,7 +169,7 @@ class Writer:
 
     async def inside(self, place: int) -> dict[str, Any]:
         """The trace of this reply, where it was asked for."""
-        if not self.asked.trace:
+        if not self.asked.trace or self.choices[place].changed:
             return {}
         job = self.replies.jobs[place]
         told = await self.replies.visit.service.beside(traced, self.opened, job.prompt, job.ids, self.asked.trace)

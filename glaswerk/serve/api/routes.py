@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from glaswerk.opened import OpenedModel
 from glaswerk.serve.api import traces
 from glaswerk.serve.api.asking import Prepared, check_model, prepare_chat, prepare_completion, prepare_embedding
+from glaswerk.serve.api.guards import Guards
 from glaswerk.serve.api.problem import Problem
 from glaswerk.serve.api.replies import Writer, encoded
 from glaswerk.serve.api.service import Replies, Service, Visit
@@ -52,7 +53,9 @@ def router(service: Service) -> APIRouter:
     async def completions(request: Request) -> Response:
         return await replied(request, prepare_completion, chat=False)
 
-    async def replied(request: Request, prepare: Callable[[bytes, OpenedModel], Prepared], chat: bool) -> Response:
+    async def replied(
+        request: Request, prepare: Callable[[bytes, OpenedModel, Guards], Prepared], chat: bool
+    ) -> Response:
         visit, deadline = Visit(service, request.state.key), asyncio.get_running_loop().time() + settings.seconds
         replies: Replies | None = None
         streaming = False
@@ -78,7 +81,7 @@ def router(service: Service) -> APIRouter:
         """Into the room, with the body checked and prepared."""
         visit.enter(1)
         service.pay(visit.key, requests=1)
-        return await service.prepare(prepare, await body_of(request), opened)
+        return await service.prepare(prepare, await body_of(request), opened, service.guards)
 
     @made.post("/embeddings")
     async def embeddings(request: Request) -> Response:
@@ -192,6 +195,11 @@ def closing(request: Request, replies: Replies) -> Callable[[], None]:
 
     def close() -> None:
         replies.close()
+        service = replies.visit.service
+        if service.settings.log_prompts:
+            decode = service.opened.tokenizer.decode
+            texts = {"prompts": replies.asked.prompts, "replies": [job.ids for job in replies.jobs]}
+            request.state.told.update({name: [decode(ids) for ids in of] for name, of in texts.items()})
         firsts = [job.first - job.arrived for job in replies.jobs if job.first]
         request.state.told.update(
             {

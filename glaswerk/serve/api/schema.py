@@ -69,7 +69,7 @@ class Sampling(Asked):
     # not OpenAI's, but usual
     top_k: Annotated[int, Field(ge=0, le=1 << 20)] | None = None
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    repetition_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
+    repetition_penalty: Annotated[float, Field(ge=0.01, le=10)] | None = None
     glaswerk: Inside | None = None
     # for the client's own books: taken, without effect
     user: Annotated[str, Field(max_length=512)] | None = None

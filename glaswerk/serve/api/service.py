@@ -16,6 +16,7 @@ from typing import TypeVar
 from glaswerk.generate.engine import Engine
 from glaswerk.opened import OpenedModel
 from glaswerk.serve.api.asking import Prepared
+from glaswerk.serve.api.guards import Guards
 from glaswerk.serve.api.metrics import Metrics
 from glaswerk.serve.api.problem import Problem
 from glaswerk.serve.api.rates import Rates
@@ -36,6 +37,9 @@ class Service:
         self.worker = Worker(self.engine, self.metrics)
         self.room = Room(settings.rows + settings.queue)
         self.rates = Rates(settings.requests_per_minute, settings.tokens_per_minute)
+        self.guards = Guards(
+            settings.guard_characters, settings.guard_blocked, settings.guard_redact, settings.guard_canary
+        )
         #: JSON, templates, tokens, grammars
         self.pool = ThreadPoolExecutor(2, "glaswerk-prepare")
         #: passes of the model beside the engine (traces, embeddings), one at a time: they take much memory

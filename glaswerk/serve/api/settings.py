@@ -52,6 +52,12 @@ class Settings:
     tokens_per_minute: int = 0
     #: whether the log holds prompts and replies
     log_prompts: bool = False
+    #: guards (``guards.py``): characters of a text (0: any), patterns that are refused and withheld, personal data
+    #: replaced, a secret word that no reply may hold
+    guard_characters: int = 0
+    guard_blocked: tuple[str, ...] = ()
+    guard_redact: bool = False
+    guard_canary: bool = False
 
     def __post_init__(self) -> None:
         for name, least, most in (
@@ -65,6 +71,7 @@ class Settings:
             ("drain", 0, 86_400),
             ("requests_per_minute", 0, 1 << 40),
             ("tokens_per_minute", 0, 1 << 40),
+            ("guard_characters", 0, 1 << 30),
         ):
             value = getattr(self, name)
             if not least <= value <= most:
