@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +20,7 @@ import torch
 
 from glaswerk.found import Origin
 from glaswerk.model import Decoder, ModelConfig
+from glaswerk.model.weights import save_model
 from glaswerk.opened import OpenedModel
 from glaswerk.serve.api.server import Server, make_server, open_socket
 from glaswerk.serve.api.settings import Settings
@@ -100,3 +105,22 @@ def running(opened: OpenedModel, settings: Settings) -> Iterator[Running]:
 
 
 SETTINGS = Settings(keys=(KEY, OTHER_KEY), rows=4, queue=64, memory=64, drain=10)
+
+
+def start(
+    tmp_path: Path, *arguments: str, log: int = subprocess.PIPE, **environment: str
+) -> tuple[subprocess.Popen[str], dict[str, Any]]:
+    """``glaswerk serve`` in a process of its own, as people start it; and what it says when it is ready."""
+    folder = tmp_path / "small"
+    if not folder.exists():
+        opened = small_model()
+        save_model(folder, opened.model, opened.tokenizer)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "glaswerk", "serve", str(folder), "--port", "0", "--json", *arguments],
+        cwd=ROOT, env={**os.environ, "GLASWERK_API_KEYS": KEY, **environment}, text=True,
+        stdout=subprocess.PIPE, stderr=log,
+    )  # fmt: skip
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line, process.stderr and process.stderr.read()
+    return process, json.loads(line)

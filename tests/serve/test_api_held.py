@@ -8,7 +8,6 @@ import signal
 import socket
 import ssl
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from api_server import KEY, OTHER_KEY, ROOT, Running, small_model
+from api_server import KEY, OTHER_KEY, Running, start
 
 from glaswerk.errors import GlaswerkError
 from glaswerk.serve.api import settings as reading
@@ -45,6 +44,21 @@ def test_a_full_queue_says_so_and_when_to_come_again(serving: Callable[..., Any]
         assert client.completions.create(**{**LONG, "max_tokens": 2}).choices[0].text
         with pytest.raises(openai.BadRequestError, match="room for 2"):
             client.completions.create(**{**LONG, "n": 3})
+
+
+def test_a_key_that_fills_the_queue_keeps_nobody_else_out(serving: Callable[..., Any]) -> None:
+    with serving(rows=1, queue=3) as served:
+        greedy, other = served.client(), served.client(OTHER_KEY)
+        streams = [greedy.completions.create(**LONG, stream=True) for _ in range(4)]
+        with pytest.raises(openai.InternalServerError):
+            greedy.completions.create(**LONG)
+        streams += [other.completions.create(**LONG, stream=True) for _ in range(2)]
+        with pytest.raises(openai.InternalServerError):
+            other.completions.create(**LONG)
+        for stream in streams:
+            stream.close()
+        served.until_quiet()
+        assert not served.service.room.held
 
 
 def test_64_wait_beside_those_that_run_by_default() -> None:
@@ -155,27 +169,6 @@ def test_a_request_that_takes_too_long_is_ended(serving: Callable[..., Any]) -> 
 
 
 # ---------------------------------------------------------------------------------------------- the end
-def start(tmp_path: Path, *arguments: str, **environment: str) -> tuple[subprocess.Popen[str], dict[str, Any]]:
-    """``glaswerk serve`` in a process of its own, as people start it; and what it says when it is ready."""
-    import os
-
-    from glaswerk.model.weights import save_model
-
-    folder = tmp_path / "small"
-    if not folder.exists():
-        opened = small_model()
-        save_model(folder, opened.model, opened.tokenizer)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "glaswerk", "serve", str(folder), "--port", "0", "--json", *arguments],
-        cwd=ROOT, env={**os.environ, "GLASWERK_API_KEYS": KEY, **environment}, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stdout is not None and process.stderr is not None
-    line = process.stdout.readline()
-    assert line, process.stderr.read()
-    return process, json.loads(line)
-
-
 def test_told_to_stop_it_finishes_what_it_began_and_takes_nothing_new(tmp_path: Path) -> None:
     process, said = start(tmp_path)
     try:

@@ -79,7 +79,8 @@ def operation(method: str, path: str, summary: str, body: type[Asked] | None, ke
     plain = {"type": "object", "required": list(keys)}
     kinds: dict[str, Any] = {"application/json": {"schema": plain}} if keys else {"text/plain": {}}
     if body in (Chat, Completion):
-        kinds["text/event-stream"] = {"schema": {"type": "string"}}
+        event = {"type": "object", "properties": {"data": {"type": "string"}}, "required": ["data"]}
+        kinds["text/event-stream"] = {"schema": event}  # of each event; its data is the JSON of a chunk, or [DONE]
     error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     answers = answers_of(path, body)
     content = {status: kinds if status == "200" or path == "/health" else error for status in answers}

@@ -97,7 +97,7 @@ class Visit:
 
     def enter(self, count: int) -> None:
         """Take more places."""
-        self.service.room.enter(count, self.places)
+        self.service.room.enter(self.key, count, self.places)
         self.places += count
 
     def pay(self, tokens: float) -> None:
@@ -107,7 +107,7 @@ class Visit:
 
     def close(self) -> None:
         """It is over, however."""
-        self.service.room.leave(self.places)
+        self.service.room.leave(self.key, self.places)
         self.service.rates.give_back(self.key, tokens=max(0.0, self.paid - self.used))
         self.places, self.paid = 0, 0.0
 
