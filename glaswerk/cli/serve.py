@@ -25,7 +25,9 @@ def serve(
 
     from glaswerk.cli.opening import open_model
     from glaswerk.cli.terminal import console, print_json
+    from glaswerk.found import find
     from glaswerk.serve.api import settings as reading
+    from glaswerk.serve.server import open_socket
 
     settings = reading.read(config, {"host": host, "port": port, "keys": tuple(api_key) or None})
     drawn = not settings.keys
@@ -33,9 +35,8 @@ def serve(
         from glaswerk.serve.api.keys import draw
 
         settings = replace(settings, keys=(draw(),))
-    from glaswerk.serve.api.server import open_socket
-
-    socket = open_socket(settings.host, settings.port)
+    find(model)
+    socket = open_socket(settings.port, settings.host)
     opened = open_model(model, settings.dtype)
     scheme = "https" if settings.tls_cert else "http"
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host

@@ -20,17 +20,21 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 
 
-def open_socket(port: int) -> sockets.socket:
-    """A listening socket on this machine only. Raises :class:`GlaswerkError` where the port is taken."""
-    found = sockets.socket(sockets.AF_INET, sockets.SOCK_STREAM)
+def open_socket(port: int, host: str = HOST) -> sockets.socket:
+    """A listening socket, on this machine only unless told. Raises :class:`GlaswerkError` where there can be none."""
+    try:
+        family, _, _, _, address = sockets.getaddrinfo(host, port, type=sockets.SOCK_STREAM)[0]
+    except (OSError, UnicodeError):
+        raise GlaswerkError(f"{host!r} is no address of this machine: try 127.0.0.1 or 0.0.0.0") from None
+    found = sockets.socket(family, sockets.SOCK_STREAM)
     found.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
     try:
-        found.bind((HOST, port))
+        found.bind(address)
         found.listen(128)
     except OSError as error:
         found.close()
         raise GlaswerkError(
-            f"port {port} cannot be used ({error.strerror or error}): another lab may be running there; "
+            f"port {port} of {host} cannot be used ({error.strerror or error}): another server may be running there; "
             "stop it, or choose another with --port"
         ) from None
     return found

@@ -16,8 +16,9 @@ import pytest
 from browser import Visit
 
 from glaswerk.opened import load
-from glaswerk.serve.api.server import Server, make_server, open_socket
+from glaswerk.serve.api.server import Server, make_server
 from glaswerk.serve.api.settings import Settings
+from glaswerk.serve.server import open_socket
 
 KEY = "a-key-of-the-browser"
 HERE = Path(__file__).resolve().parent
@@ -26,7 +27,7 @@ HERE = Path(__file__).resolve().parent
 @pytest.fixture(scope="module")
 def api(small_model: Path) -> Iterator[tuple[str, Server]]:
     """The address of a server, and the server."""
-    socket = open_socket("127.0.0.1", 0)
+    socket = open_socket(0)
     there = threading.Event()
     server = make_server(load(small_model), Settings(keys=(KEY,)), there.set)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)

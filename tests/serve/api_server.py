@@ -22,8 +22,9 @@ from glaswerk.found import Origin
 from glaswerk.model import Decoder, ModelConfig
 from glaswerk.model.weights import save_model
 from glaswerk.opened import OpenedModel
-from glaswerk.serve.api.server import Server, make_server, open_socket
+from glaswerk.serve.api.server import Server, make_server
 from glaswerk.serve.api.settings import Settings
+from glaswerk.serve.server import open_socket
 from glaswerk.tokenizer import train_bpe
 from glaswerk.tokenizer.speech import Speech
 
@@ -90,7 +91,7 @@ class Running:
 @contextmanager
 def running(opened: OpenedModel, settings: Settings) -> Iterator[Running]:
     """A real server in a thread."""
-    socket = open_socket("127.0.0.1", 0)
+    socket = open_socket(0)
     there = threading.Event()
     server = make_server(opened, settings, there.set)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)

@@ -218,11 +218,18 @@ def test_without_a_key_one_is_drawn_and_told(tmp_path: Path) -> None:
         assert process.wait(20) == 0
 
 
-def test_a_taken_port_and_a_missing_model_are_one_line(served: Running, python: Callable[..., Any]) -> None:
+def test_a_taken_port_and_a_missing_model_are_one_line(
+    served: Running, python: Callable[..., Any], tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")  # it is not opened before the port is there
     port = served.url.rpartition(":")[2]
-    taken = python("-m", "glaswerk", "serve", "nowhere", "--port", port)
+    taken = python("-m", "glaswerk", "serve", str(folder), "--port", port)
     assert taken.returncode == 1 and "cannot be used" in taken.stderr and len(taken.stderr.splitlines()) == 1
     missing = python("-m", "glaswerk", "serve", "nowhere", "--port", "0")
+    nowhere = python("-m", "glaswerk", "serve", str(folder), "--host", "a..b")
+    assert nowhere.returncode == 1 and "is no address" in nowhere.stderr and len(nowhere.stderr.splitlines()) == 1
     assert missing.returncode == 1 and "there is no model" in missing.stderr and len(missing.stderr.splitlines()) == 1
 
 

@@ -7,8 +7,8 @@ Left out: several processes (the engine is one), what is answered (``app.py``).
 from __future__ import annotations
 
 import signal
-import socket as sockets
 from collections.abc import Callable
+from socket import socket
 from types import FrameType
 from typing import Any
 
@@ -20,26 +20,6 @@ from glaswerk.serve.api.app import create_app
 from glaswerk.serve.api.keys import Keys
 from glaswerk.serve.api.service import Service
 from glaswerk.serve.api.settings import Settings
-
-
-def open_socket(host: str, port: int) -> sockets.socket:
-    """A listening socket. Raises :class:`GlaswerkError` where there can be none."""
-    try:
-        found = sockets.getaddrinfo(host, port, type=sockets.SOCK_STREAM)[0]
-    except (OSError, UnicodeError):
-        raise GlaswerkError(f"{host!r} is no address of this machine: try 127.0.0.1 or 0.0.0.0") from None
-    made = sockets.socket(found[0], sockets.SOCK_STREAM)
-    made.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
-    try:
-        made.bind(found[4])
-        made.listen(512)
-    except OSError as error:
-        made.close()
-        raise GlaswerkError(
-            f"{host} port {port} cannot be used ({error.strerror or error}): another server may be running there; stop "
-            "it, or choose another with --port"
-        ) from None
-    return made
 
 
 class Server(uvicorn.Server):
@@ -82,15 +62,15 @@ def make_server(opened: OpenedModel, settings: Settings, ready: Callable[[], Non
     return Server(config, service, ready)
 
 
-def serve(socket: sockets.socket, opened: OpenedModel, settings: Settings, ready: Callable[[], None]) -> None:
+def serve(listening: socket, opened: OpenedModel, settings: Settings, ready: Callable[[], None]) -> None:
     """Answer until told to stop."""
     server = make_server(opened, settings, ready)
     # uvicorn raises the signal again when all is done; an end in good order is no accident
     before = signal.signal(signal.SIGTERM, lambda *_: None)
     try:
-        server.run(sockets=[socket])
+        server.run(sockets=[listening])
     except KeyboardInterrupt:  # the other way it is meant to be stopped
         pass
     finally:
         signal.signal(signal.SIGTERM, before)
-        socket.close()
+        listening.close()
