@@ -134,6 +134,17 @@ def test_a_body_that_is_no_json_is_refused(served: Running, body: bytes) -> None
     lives(served)
 
 
+@pytest.mark.parametrize("kind", [" ", "a", "\U0001f99c", "\n", "<|im_start|>"])
+def test_a_text_that_cannot_fit_is_not_even_cut_into_tokens(served: Running, kind: str) -> None:
+    text = kind * (900_000 // len(kind.encode()))
+    for route, body in ((PLAIN, {"prompt": text}), (CHAT, {"messages": [{"role": "user", "content": text}]})):
+        with served.http() as http:
+            began = time.monotonic()
+            content = json.dumps({"model": "small", **body}, ensure_ascii=False).encode()
+            told(http.post(route, content=content, headers={"content-type": "application/json"}), 400)
+            assert time.monotonic() - began < 1
+
+
 def test_json_nested_deep_is_refused_wherever_it_is(served: Running) -> None:
     deep: Any = "x"
     for _ in range(DEEPEST + 1):
@@ -253,7 +264,7 @@ def test_a_mistake_of_ours_is_a_line_without_a_stack_and_the_next_request_is_ser
     assert served.service.worker.engine is not engine
     lives(served)
     with monkeypatch.context() as patch:
-        patch.setattr("glaswerk.serve.api.routes.described", lambda _: 1 / 0)
+        patch.setattr("glaswerk.serve.api.routes.described", lambda *_: 1 / 0)
         with served.http() as http:
             told(http.get("/v1/models"), 500)
     lives(served)

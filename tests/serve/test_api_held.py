@@ -188,6 +188,46 @@ def test_told_to_stop_it_finishes_what_it_began_and_takes_nothing_new(tmp_path: 
     assert lines[-1]["completion_tokens"] > 0 and lines[-1]["status"] == 200
 
 
+def test_whoever_is_not_done_when_the_time_to_stop_is_over_is_left(serving: Callable[..., Any]) -> None:
+    with serving(drain=1) as served:
+        step = served.service.worker.engine.step
+        served.service.worker.engine.step = lambda: (time.sleep(0.3), step())[1]
+        stream = served.client().completions.create(**LONG, stream=True)
+        next(iter(stream))
+        began = time.monotonic()
+        served.server.handle_exit(signal.SIGTERM, None)
+        with pytest.raises((openai.APIError, httpx.HTTPError)):
+            list(stream)
+        served.thread.join(10)
+        assert not served.thread.is_alive() and 0.5 < time.monotonic() - began < 6
+
+
+def test_what_is_hard_to_read_keeps_nobody_else_waiting(
+    serving: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One key's requests are read one after the other, another's beside them."""
+    from glaswerk.serve.api import routes
+
+    real = routes.prepare_completion
+
+    def slow(body: bytes, *others: Any) -> Any:
+        if b"hard" in body:
+            time.sleep(0.4)
+        return real(body, *others)
+
+    monkeypatch.setattr(routes, "prepare_completion", slow)
+    with serving() as served, ThreadPoolExecutor(6) as pool:
+        hard = [
+            pool.submit(served.client().completions.create, model="small", prompt="hard", max_tokens=1)
+            for _ in range(5)
+        ]
+        time.sleep(0.2)
+        began = time.monotonic()
+        served.client(OTHER_KEY).completions.create(model="small", prompt="easy", max_tokens=1)
+        assert time.monotonic() - began < 0.8, "three of them take longer"
+        assert all(one.result().choices for one in hard)
+
+
 def test_killed_under_load_it_starts_again_at_once(tmp_path: Path) -> None:
     process, said = start(tmp_path)
     port = said["url"].rpartition(":")[2].partition("/")[0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -16,12 +17,13 @@ from pydantic import ValidationError
 
 from glaswerk.errors import GlaswerkError
 from glaswerk.generate import SamplingOptions
-from glaswerk.generate.constrain import grammar
+from glaswerk.generate.constrain import bytes_of, grammar
 from glaswerk.opened import OpenedModel
 from glaswerk.serve.api.guards import Guards
 from glaswerk.serve.api.problem import Problem
 from glaswerk.serve.api.schema import MOST_REPLIES, Asked, Chat, Completion, Embedding, Inside, Sampling
 from glaswerk.serve.api.tools import Tools, conversation
+from glaswerk.tokenizer import Tokenizer
 
 A = TypeVar("A", bound=Asked)
 
@@ -104,6 +106,7 @@ def prepare_chat(body: bytes, opened: OpenedModel, guards: Guards) -> Prepared:
         raise Problem(400, "top_logprobs needs logprobs: true", param="top_logprobs")
     tools = Tools(asked)
     messages = guarded(conversation(asked.messages, tools), guards)
+    check_size(sum(len(message["content"]) for message in messages), opened, "messages")
     ids = said(lambda: opened.chat_ids(messages), "messages")
     most = asked.max_completion_tokens or asked.max_tokens
     held = schema_of(asked, tools)
@@ -133,6 +136,8 @@ def texts(given: Any, opened: OpenedModel, guards: Guards) -> list[list[int]]:
     """OpenAI's four ways to give text: one or several, as text or as ids. Ids are no text that guards could read, so
     where there are guards they read what the ids stand for, and that is what the model gets."""
     several = [given] if isinstance(given, str) or isinstance(given[0], int) else given
+    for one in several:
+        check_size(len(one) if isinstance(one, str) else 0, opened, "prompt")
     if guards.any:
         several = [one if isinstance(one, str) else opened.tokenizer.decode(known(one, opened)) for one in several]
     return [opened.prompt_ids(guards.asked(one)) if isinstance(one, str) else list(one) for one in several]
@@ -172,6 +177,21 @@ def check_model(name: str, opened: OpenedModel) -> None:
             404, f"there is no model of that name; this server has {opened.origin.name}", code="model_not_found",
             param="model",
         )  # fmt: skip
+
+
+def check_size(characters: int, opened: OpenedModel, param: str) -> None:
+    """Text that cannot fit, however well it is cut into tokens, is not cut at all: that alone could take long."""
+    if characters > opened.model.config.context * longest(opened.tokenizer):
+        raise Problem(
+            400, f"the text has {characters:,} characters, which is more than the model's context: shorten it",
+            code="context_length_exceeded", param=param,
+        )  # fmt: skip
+
+
+@lru_cache(maxsize=4)
+def longest(tokenizer: Tokenizer) -> int:
+    """Bytes of the longest token."""
+    return max(len(bytes_of(tokenizer, number)) for number in range(tokenizer.vocabulary_size))
 
 
 def check_length(ids: list[int], opened: OpenedModel, more: int, param: str) -> None:

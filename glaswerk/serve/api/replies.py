@@ -184,8 +184,8 @@ class Writer:
             assert token.likely is not None
             text = self.text(token.piece.id)
             told["tokens"].append(text)
-            told["token_logprobs"].append(token.likely.logprob)
-            told["top_logprobs"].append({self.text(number): value for number, value in token.likely.top})
+            told["token_logprobs"].append(finite(token.likely.logprob))
+            told["top_logprobs"].append({self.text(number): finite(value) for number, value in token.likely.top})
             told["text_offset"].append(self.offsets[place])
             self.offsets[place] += len(text)
         return told

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -34,16 +35,16 @@ GRACE = 5
 def router(service: Service) -> APIRouter:
     """All of them."""
     made = APIRouter(prefix="/v1")
-    opened, settings = service.opened, service.settings
+    opened, settings, began = service.opened, service.settings, int(time.time())
 
     @made.get("/models")
     async def models() -> Response:
-        return answer({"object": "list", "data": [described(opened)]})
+        return answer({"object": "list", "data": [described(opened, began)]})
 
     @made.get("/models/{name:path}")
     async def model(name: str) -> Response:
         check_model(name, opened)
-        return answer(described(opened))
+        return answer(described(opened, began))
 
     @made.post("/chat/completions")
     async def chat(request: Request) -> Response:
@@ -81,7 +82,7 @@ def router(service: Service) -> APIRouter:
         """Into the room, with the body checked and prepared."""
         visit.enter(1)
         service.pay(visit.key, requests=1)
-        return await service.prepare(prepare, await body_of(request), opened, service.guards)
+        return await service.prepare(visit.key, prepare, await body_of(request), opened, service.guards)
 
     @made.post("/embeddings")
     async def embeddings(request: Request) -> Response:
@@ -106,12 +107,12 @@ def router(service: Service) -> APIRouter:
 
 
 # ---------------------------------------------------------------------------------------------- pieces
-def described(opened: OpenedModel) -> dict[str, Any]:
+def described(opened: OpenedModel, began: int) -> dict[str, Any]:
     """The model as OpenAI lists it, and what it can."""
     return {
         "id": opened.origin.name,
         "object": "model",
-        "created": 0,
+        "created": began,
         "owned_by": "glaswerk",
         "context": opened.model.config.context,
         "chat": opened.has_chat,

@@ -41,7 +41,8 @@ class Service:
             settings.guard_characters, settings.guard_blocked, settings.guard_redact, settings.guard_canary
         )
         #: JSON, templates, tokens, grammars
-        self.pool = ThreadPoolExecutor(2, "glaswerk-prepare")
+        self.pool = ThreadPoolExecutor(4, "glaswerk-prepare")
+        self.turns: dict[str, asyncio.Semaphore] = {}
         #: passes of the model beside the engine (traces, embeddings), one at a time: they take much memory
         self.aside = ThreadPoolExecutor(1, "glaswerk-aside")
 
@@ -56,9 +57,12 @@ class Service:
             model, self.opened.tokenizer, pages=pages, page=page, rows=settings.rows, invariant=settings.invariant
         )
 
-    async def prepare(self, work: Callable[..., T], *arguments: object) -> T:
-        """Something that takes a while but needs no pass of the model."""
-        return await asyncio.get_running_loop().run_in_executor(self.pool, functools.partial(work, *arguments))
+    async def prepare(self, key: str, work: Callable[..., T], *arguments: object) -> T:
+        """Something that takes a while but needs no pass of the model. A key has one thread at a time, so that what is
+        hard to read keeps nobody else waiting."""
+        turn = self.turns.setdefault(key, asyncio.Semaphore(1))
+        async with turn:
+            return await asyncio.get_running_loop().run_in_executor(self.pool, functools.partial(work, *arguments))
 
     async def beside(self, work: Callable[..., T], *arguments: object) -> T:
         """Something that needs a pass of the model beside the engine."""

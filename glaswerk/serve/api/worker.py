@@ -149,6 +149,9 @@ class Worker:
                 job.request = self.engine.submit(job.prompt, job.options, key=job.key, end_ids=job.ends)
             except GlaswerkError as error:
                 told.append((job, Problem(400, str(error))))
+            except Exception:
+                log.exception("the engine did not take a request")
+                told.append((job, broken()))
             else:
                 self.jobs[job.request] = job
                 told.append((job, None))
@@ -219,4 +222,4 @@ def likeliest(logits_V: Tensor, chosen: int, count: int) -> Likely:
     if count:
         best = log_V.topk(min(count, len(log_V)))
         top = list(zip(best.indices.tolist(), best.values.tolist(), strict=True))
-    return Likely(float(log_V[chosen]) if chosen < len(log_V) else 0.0, top)
+    return Likely(float(log_V[chosen]), top)
