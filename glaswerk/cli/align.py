@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
-METHODS_HELP = "dpo, reward (a model that judges), reject (learn its favourites), ppo or grpo (learn from rewards)."
+METHODS_HELP = (
+    "dpo, reward (a model that judges), reject (learn its favourites), ppo or grpo (learn from rewards), constitution "
+    "(learn from written principles)."
+)
 
 app = typer.Typer(add_completion=False)
 
@@ -19,7 +22,7 @@ def align(
     data: Annotated[
         list[str] | None,
         typer.Option(
-            help="corpus, votes, or JSONL with prompt, chosen, rejected; can be given again.",
+            help="corpus, votes, or JSONL with prompt, chosen, rejected; can be given again. constitution: principles.",
             show_default="corpus, and votes if there are any",
         ),
     ] = None,
@@ -37,6 +40,9 @@ def align(
         str | None,
         typer.Option(help="ppo, grpo: a task that grades replies.", show_default="the run's reward model"),
     ] = None,
+    judge: Annotated[
+        str, typer.Option(help="constitution: self, a model's name or folder, or NAME@URL of an OpenAI-compatible API.")
+    ] = "self",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
 ) -> None:
     """Learn from pairs of answers, one of which is preferred: what the run's own texts say over what the model made up,
@@ -52,7 +58,7 @@ def align(
     finish_stage(
         lambda: align_stage(
             run, method=method, stage=stage, data=data or (), minutes=minutes, steps=steps, rank=lora, beta=beta,
-            task=task, progress=progress,
+            task=task, judge=judge, progress=progress,
         ),
         progress, json, then,
     )  # fmt: skip

@@ -21,19 +21,25 @@ from glaswerk.opened import load
 from glaswerk.progress import Progress
 from glaswerk.run import JUDGES, Run
 from glaswerk.stages import stage_report
+from glaswerk.tuning.constitutional import SELF, constitution
 from glaswerk.tuning.gathered import named, usual
 from glaswerk.tuning.planned import agreed, check_budget, forget
 from glaswerk.tuning.preferring import dpo, reject, reward
 from glaswerk.tuning.rewarded import grpo, ppo
 from glaswerk.tuning.work import Work
 
-#: the model itself judges
-SELF = "self"
 #: methods that learn from rewards, and the one that learns from principles
 REWARDED, CONSTITUTION = ("ppo", "grpo"), "constitution"
 #: how dear it is to leave the stage it begins with, where nothing is said
 BETAS = {"dpo": 0.1, "reward": 0.1, "reject": 0.1, "ppo": PPO.beta, "grpo": GRPO.beta, CONSTITUTION: 0.1}
-METHODS: dict[str, Callable[[Work], None]] = {"dpo": dpo, "reward": reward, "reject": reject, "ppo": ppo, "grpo": grpo}
+METHODS: dict[str, Callable[[Work], None]] = {
+    "dpo": dpo,
+    "reward": reward,
+    "reject": reject,
+    "ppo": ppo,
+    "grpo": grpo,
+    CONSTITUTION: constitution,
+}
 
 
 def align(
@@ -125,6 +131,8 @@ def fitting(method: str, data: Sequence[str], beta: float | None, task: str | No
     ):
         if given and method not in takers:
             raise GlaswerkError(f"--{name} is for {' and '.join(takers)}, not for {method}: leave it away")
+    if method == CONSTITUTION and len(data) > 1:
+        raise GlaswerkError("a constitution is one file of principles: give --data once")
 
 
 def hint(job: Run, stage: str) -> str:

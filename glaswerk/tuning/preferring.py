@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from glaswerk.align.batches import Endings, Pairs
 from glaswerk.align.dpo import Preference, keep_reference, log_probs
 from glaswerk.align.losses import answer_loss, bradley_terry_loss, preferred
+from glaswerk.align.own_pairs import Honesty
 from glaswerk.align.pairs import Answered
 from glaswerk.align.reward import RewardModel, reward_loss
 from glaswerk.align.reward import save as save_reward
@@ -25,7 +26,7 @@ from glaswerk.home import replacing
 from glaswerk.model import Decoder
 from glaswerk.model.weights import save as save_tensors
 from glaswerk.stages import card, record, trained_facts
-from glaswerk.train import Checkpoints, train
+from glaswerk.train import Checkpoints, TrainResult, train
 from glaswerk.train.resume import trained
 from glaswerk.tuning.gathered import as_tokens
 from glaswerk.tuning.measured import finish_tuned, honest
@@ -33,6 +34,8 @@ from glaswerk.tuning.planned import Budget, planned
 from glaswerk.tuning.sampled import best_and_worst
 from glaswerk.tuning.work import PASSES, ROWS, Work
 
+#: what the first half learned, while the second is unfinished
+CHOSEN_FILE = "chosen.safetensors"
 #: passes of preferring itself: after half a pass the rejected answers are only pushed down further (docs/log.md)
 DPO_PASSES = 0.5
 #: the share of the budget after which the preferred answers are learned and preferring begins
@@ -47,12 +50,27 @@ def dpo(work: Work) -> None:
     """Direct preference optimisation of the whole model, or of adapters: first the preferred answers are learned like
     any others, so that the model can say them at all; then they are preferred (Rafailov et al. 2023, section 4)."""
     learn, back = work.pairs()
+    model, before = begun(work)
+    learn_chosen(work, model, learn)
+    result, more = prefer(work, model, learn, back)
+    work.keep_pairs()
+    finish_tuned(work.job, work.name, work.opened, work.baked(model), result, before, more, work.show)
+
+
+def begun(work: Work) -> tuple[Decoder, Honesty | None]:
+    """The model, ready to learn from answers, and what it is honest about before."""
     model = work.opened.model
     # the reference computes as training does, or the first step would find a difference that is none
     model.compute_dtype = torch.bfloat16 if work.machine.dtype == "bf16" else None
     before = honest(work.job, work.opened, work.show)
     work.attach(model)
-    learn_chosen(work, model, learn)
+    return model, before
+
+
+def prefer(
+    work: Work, model: Decoder, learn: Sequence[Answered], back: Sequence[Answered]
+) -> tuple[TrainResult, dict[str, Any]]:
+    """The second half: chosen answers become likelier than rejected ones; with what is to be said of it."""
     model.eval()
     batches, kept_back = work.batches(learn), work.batches(back) if back else None
     work.show.start("reference", len(learn) + len(back), "pairs")
@@ -71,13 +89,12 @@ def dpo(work: Work) -> None:
         ratio_P2 = log_probs(model, kept_back) - kept_back.reference_P2
         more["preferred"] = round(preferred(ratio_P2[:, 0], ratio_P2[:, 1]), 4)
         more["margin"] = round(work.beta * float((ratio_P2[:, 0] - ratio_P2[:, 1]).mean()), 3)
-    work.keep_pairs()
-    finish_tuned(work.job, work.name, work.opened, work.baked(model), result, before, more, work.show)
+    return result, more
 
 
 def learn_chosen(work: Work, model: Decoder, learn: Sequence[Answered]) -> None:
     """The preferred answers, learned; what came of it is kept with the unfinished stage, and so is each step to it."""
-    done = work.job.resume(work.name) / "chosen.safetensors"
+    done = work.job.resume(work.name) / CHOSEN_FILE
     if not done.is_file():
         batches, per_pass = work.chosen(learn)
         most = PASSES * per_pass

@@ -36,8 +36,8 @@ from glaswerk.tuning.measured import finish_tuned, honest
 from glaswerk.tuning.planned import Budget, forget
 from glaswerk.tuning.work import Work
 
-#: prompts in a round; and rounds that are useful, at most
-PROMPTS, MOST_ROUNDS = 16, 400
+#: prompts in a round, replies to each, and replies in a step; and rounds that are useful, at most
+PROMPTS, GROUP, BATCH, MOST_ROUNDS = 16, 16, 64, 400
 #: rounds on a throw-away copy that show the speed; the first is not timed
 TRIED = 3
 #: rounds in a row without a difference in reward: after so many at the start there is nothing to learn, after so many
@@ -54,12 +54,12 @@ QUESTIONS = 2000
 
 def ppo(work: Work) -> None:
     """Proximal policy optimisation (Schulman et al. 2017; Ouyang et al. 2022), with a value head that is not kept."""
-    rewarded(work, PPO(beta=work.beta))
+    rewarded(work, PPO(group=GROUP, batch=BATCH, beta=work.beta))
 
 
 def grpo(work: Work) -> None:
     """Group-relative policy optimisation (Shao et al. 2024)."""
-    rewarded(work, GRPO(beta=work.beta))
+    rewarded(work, GRPO(group=GROUP, batch=BATCH, beta=work.beta))
 
 
 def rewarded(work: Work, method: Method) -> None:

@@ -180,8 +180,8 @@ def test_rewards_meet_their_own_questions(run: Path) -> None:
 
     found = lesson(Run(run), load(str(run / "sft")), "addition", 100, Progress())
     places = found.learn[:2]
-    sums = [[int(word) for word in found.conversations[p][0]["content"][:-1].replace("?", " ").split() if word.isdigit()]
-            for p in places]  # fmt: skip
+    asked = [found.conversations[place][0]["content"].replace("?", " ").split() for place in places]
+    sums = [[int(word) for word in words if word.isdigit()] for words in asked]
     replies = [str(sum(sums[0])), "no", "no", str(sum(sums[1]))]
     nothing = torch.zeros(4, 1)
     rollouts = Rollouts(2, nothing.long(), nothing.long(), nothing.long(), nothing, [True] * 4, replies)
