@@ -15,7 +15,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from glaswerk import pull
 from glaswerk.align.batches import ended
+from glaswerk.align.constitution import Local, our_principles, revised, to_compare, verdicts
 from glaswerk.align.losses import bradley_terry_loss, dpo_loss
 from glaswerk.align.reward import Judge, RewardModel
 from glaswerk.align.reward import save as save_reward
@@ -347,6 +349,10 @@ def test_each_token_of_a_rollout_is_as_the_formulas_say(model: OpenedModel, prac
     assert len(found["rounds"]) == found["whole"] + 1 and len(found["looks"]) == practice.PARTS + 1
     assert found["rounds"][0]["reward"] == pytest.approx(0, abs=1e-3) and found["rounds"][0]["kl"] == 0
     assert found["rounds"][-1]["kl"] > 0
+    for at, one in enumerate(found["rounds"]):  # what is learned from is one of those that could reward
+        assert one["by"]["varied"] == pytest.approx(one["reward"], abs=2e-4) and set(one["by"]) == set(found["rewards"])
+        assert one["by"]["longer"] == pytest.approx(-one["by"]["shorter"], abs=2e-4)
+        assert at or not any(round(value, 3) for value in one["by"].values())
     moved = []
     for look in found["looks"]:
         for reply in look["replies"]:
@@ -510,6 +516,74 @@ def test_a_model_without_a_run_is_its_own_only_way() -> None:
     assert found["stages"][0]["kl"] == 0
 
 
+# ---------------------------------------------------------------------------------------------- a constitution
+def roomy(seed: int = 8) -> OpenedModel:
+    """A model whose context holds a whole rewriting."""
+    tokenizer = train_bpe([TEXT * 3], 400)
+    made = Decoder(ModelConfig.modern(vocabulary_size=400, width=32, layers=2, heads=2, context=1024))
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in made.parameters():
+        parameter.data = 0.2 * torch.randn(parameter.shape, generator=generator)
+    return OpenedModel(made, tokenizer, Origin(Path("roomy")), Speech(tokenizer, None, None, frozenset()))
+
+
+@pytest.fixture(scope="module")
+def principles() -> ModuleType:
+    demo.demos(CHAPTER)
+    return sys.modules["glaswerk_chapter_assistant_principles"]
+
+
+@pytest.mark.parametrize("who", ["self", "smollm2"])
+def test_a_rewriting_is_the_librarys(principles: ModuleType, monkeypatch: pytest.MonkeyPatch, who: str) -> None:
+    model, other = roomy(), roomy(9)
+    monkeypatch.setattr(pull, "is_pulled", lambda name: True)
+    monkeypatch.setattr(principles, "larger", lambda: other)
+    mine = ["Be kind.", "Speak of glass only."]
+    parts = [
+        told(model, "constitution", judge=who, principles=mine, principle=1, question=1, part=part)
+        for part in range(principles.PARTS)
+    ]
+    found = parts[-1]
+    assert [tuple(name in part for name in ("critique", "revision", "verdict")) for part in parts] == [
+        (False, False, False), (True, False, False), (True, True, False), (True, True, True),
+    ]  # fmt: skip
+    assert found["principles"] == mine and found["judges"] == ["self", "smollm2"] and found["judge"] == who
+    judge = Local(model if who == "self" else other)
+    asked = ([found["question"]], [found["answer"]], [mine[1]])
+    (wanted,) = revised(judge, *asked, max_tokens=principles.TOKENS, seed=0)
+    assert (found["critique"], found["revision"]) == (wanted.critique, wanted.revision)
+    assert wanted.critique and wanted.revision
+    question, answer, principle = (one[0] for one in asked)
+    first, second = judge.prefer(
+        [
+            to_compare(question, answer, wanted.revision, principle),
+            to_compare(question, wanted.revision, answer, principle),
+        ]
+    )
+    assert found["verdict"][:2] == pytest.approx([1 - first, second])
+    (better,) = verdicts(judge, [question], [answer], [wanted.revision], [principle])
+    assert found["verdict"][2] == (None if better is None else pytest.approx(1 - better))
+    # nothing was written: the constitution that ships, in the language of the model
+    assert told(model, "constitution", language="de")["principles"] == our_principles("de")
+    assert len(found["questions"]) == principles.practice.ASKED + 2
+
+
+def test_what_a_judge_cannot_do_is_said(principles: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pull, "is_pulled", lambda name: False)
+    found = told(small(), "constitution", principles=["glass " * 39], part=principles.PARTS - 1)
+    assert found["critique"] is found["revision"] is found["verdict"] is None and found["answer"]
+    assert found["failures"]["too long for the judge's context"] and found["judges"] == ["self"]
+    tokenizer = train_bpe([TEXT * 3], 400, special=("<|endoftext|>",))
+    mute = OpenedModel(decoder(8), tokenizer, Origin(Path("mute")), Speech(tokenizer, None, None, frozenset()))
+    for model, arguments in (
+        (mute, {}), (small(), {"principles": ["?!"]}), (small(), {"principles": ["Be kind."], "principle": 1}),
+        (small(), {"principles": ["Be kind."] * 9}), (small(), {"principles": ["x" * 241]}),
+    ):  # fmt: skip
+        with pytest.raises(GlaswerkError) as caught:
+            told(model, "constitution", **arguments)
+        assert "\n" not in str(caught.value) and caught.value.german != str(caught.value)
+
+
 # ---------------------------------------------------------------------------------------------- numbers, texts
 def test_the_numbers_of_the_prose() -> None:
     found = told(None, "numbers")
@@ -520,6 +594,8 @@ def test_the_numbers_of_the_prose() -> None:
     assert found["r_last"] == pytest.approx(1 - 0.1 * 0.5) and found["a_last"] == pytest.approx(0.95 - 0.6)
     assert found["d_before"] == pytest.approx(0.01 + 0.6 - 0.5)
     assert found["a_before"] == pytest.approx(0.11 + 0.95 * 0.35)
+    assert found["group_same"] == 0 and found["group_one"] == pytest.approx(-(7 / 8) / (1 / 8) ** 0.5, rel=1e-3)
+    assert found["group_one"] + 7 * found["group_rest"] == pytest.approx(0, abs=1e-5)
     assert found["loss_large"] == pytest.approx(math.log1p(math.exp(-5)), rel=1e-4)
 
 

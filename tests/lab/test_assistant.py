@@ -30,7 +30,7 @@ PAGE = "en/chapters/08-assistant/"
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run with a base and an assistant, and no DPO yet."""
     tokenizer = train_bpe([TEXT], 500)
-    model = Decoder(ModelConfig.modern(vocabulary_size=500, width=64, layers=2, heads=2, context=256))
+    model = Decoder(ModelConfig.modern(vocabulary_size=500, width=64, layers=2, heads=2, context=512))
     job = Run.create(tmp_path_factory.mktemp("assistant") / "talk", seed=0)
     for number, stage in enumerate(("base", "sft")):
         generator = torch.Generator().manual_seed(number)
@@ -127,6 +127,31 @@ def test_the_numbers_under_a_token_are_the_librarys(page: Any, run: Run) -> None
     assert "ppo-rollout.token=2" in page.url
     figure.locator("button.reset").click()
     page.wait_for_function("() => !document.querySelector('.later progress')", timeout=60_000)
+
+
+def test_ones_own_principle_is_applied(page: Any, run: Run) -> None:
+    figure = page.locator("glaswerk-constitution")
+    page.wait_for_function("() => !document.querySelector('glaswerk-constitution .later progress')", timeout=60_000)
+    before = figure.locator("[data-name=critique]").inner_text()
+    figure.locator(".principles textarea").nth(1).fill("Speak of glass only.")
+    page.wait_for_function(
+        "before => document.querySelector('glaswerk-constitution [data-name=critique]').innerText !== before &&"
+        " !document.querySelector('glaswerk-constitution .later progress')", arg=before, timeout=60_000,
+    )  # fmt: skip
+    assert figure.locator(".principles input[type=radio]").nth(1).is_checked()
+    mine = [each.input_value() for each in figure.locator(".principles textarea").all()]
+    asked = {"judge": "self", "principles": mine, "principle": 1, "question": 0, "part": 3}
+    told = json.loads(demo.call("08-assistant", "constitution", asked, load(run.path)))
+    assert told["principles"][1] == "Speak of glass only." and len(told["principles"]) == len(mine)
+    for name in ("answer", "critique", "revision"):
+        assert " ".join(told[name].split()) in " ".join(figure.locator(f"[data-name={name}]").inner_text().split())
+    for at in (0, 1):
+        shown = figure.locator(f"[data-name=order-{at}]").inner_text()
+        assert float(shown.rstrip(" %\u00a0\u202f")) == pytest.approx(100 * told["verdict"][at], abs=0.51)
+    said, both = figure.locator("[data-name=verdict]").inner_text(), told["verdict"][2]
+    assert ("Too near" in said) == (both is None)
+    assert both is None or said.startswith("The revision" if both > 0.5 else "The answer")
+    figure.locator("button.reset").click()
 
 
 def test_ones_own_ratings_teach_a_reward_model(page: Any, run: Run, tmp_path: Path) -> None:

@@ -137,10 +137,16 @@ class PpoRollout extends Later {
 
   /** @param {number} at */
   curves(at) {
-    const { rounds, whole } = this.data;
-    const over = (/** @type {string} */ name) => rounds.map((/** @type {any} */ round, /** @type {number} */ place) => /** @type {[number, number]} */ ([place, round[name]]));
-    const drawn = (/** @type {string} */ label, /** @type {string} */ name, /** @type {string} */ className) => chart({ label: this.t(label), x: [0, whole], xLabel: this.t("round"), yLabel: this.t(label), width: 460, height: 210, at, series: [{ name: "", className, points: over(name) }] });
-    return rounds.length < 2 ? nothing : html`<div class="two even curves">${drawn("rounds", "reward", "of-reward")}${drawn("kls", "kl", "of-logit")}</div>`;
+    const { rounds, whole, reward, rewards } = this.data;
+    if (rounds.length < 2) return nothing;
+    const over = (/** @type {(round: any) => number} */ value) => rounds.map((/** @type {any} */ round, /** @type {number} */ place) => /** @type {[number, number]} */ ([place, value(round)]));
+    // short is long the other way round: one of the two is enough
+    const others = rewards.filter((/** @type {string} */ name) => name !== reward && name !== (reward === "longer" ? "shorter" : reward === "shorter" ? "longer" : "shorter"));
+    const common = { x: /** @type {[number, number]} */ ([0, whole]), xLabel: this.t("round"), width: 460, height: 230, at };
+    return html`<div class="two even curves">${chart({ ...common, label: this.t("rounds"), yLabel: this.t("rounds"), right: 96, series: [
+        ...others.map((/** @type {string} */ name) => ({ name: this.t(`${name}_short`), label: true, className: "faint-line", dash: "4 3", points: over((round) => round.by[name]) })),
+        { name: this.t(`${reward}_short`), label: true, className: "of-reward", points: over((round) => round.reward) }] })}
+      ${chart({ ...common, label: this.t("kls"), yLabel: this.t("kls"), series: [{ name: "", className: "of-logit", points: over((round) => round.kl) }] })}</div>`;
   }
 
   /** What is said before and after. */

@@ -3,7 +3,8 @@ them are learned, what each stage cost, and the numbers of the prose.
 
 Beside this file: ``talk.py`` writes questions and answers as tokens (``talks.toml`` has them), ``ratings.py`` trains a
 reward model on ratings, ``steps.py`` takes steps of DPO, ``rollouts.py`` practises in rounds of PPO, ``ways.py``
-lays the stages after SFT side by side. Nothing here changes the open model.
+lays the stages after SFT side by side, ``principles.py`` has an answer criticised and revised. Nothing here changes the
+open model.
 
 Shapes: L layers, H heads, R places of the answer, T time, V vocabulary.
 """
@@ -34,7 +35,7 @@ talk = beside("talk")
 ratings, steps_module = beside("ratings"), beside("steps")
 practice, ways_module = beside("rollouts"), beside("ways")
 pairs, learned, judged, steps = ratings.pairs, ratings.learned, ratings.judged, steps_module.steps
-rollouts, ways = practice.rollouts, ways_module.ways
+rollouts, ways, constitution = practice.rollouts, ways_module.ways, beside("principles").constitution
 
 #: the stages that this chapter is about, the earliest first, and how many tokens each writes
 STAGES, WRITTEN = ("base", "sft", "dpo"), 24
@@ -172,7 +173,8 @@ def costs(model: OpenedModel) -> dict[str, Any]:
 @demo()
 def numbers() -> dict[str, float]:
     """The numbers that stand in the prose and the quiz."""
-    from glaswerk.align.advantages import gae, token_rewards
+    from glaswerk.align.advantages import gae, group_advantages, token_rewards
+    from glaswerk.align.grpo import GRPO
     from glaswerk.align.losses import bradley_terry_loss, dpo_loss
 
     # log-probabilities of a preferred and another answer, under the policy and under the reference
@@ -187,6 +189,11 @@ def numbers() -> dict[str, float]:
     rewards_BN = token_rewards(torch.tensor([kl]), torch.tensor([reward]), mask_BN, cost)
     advantages_BN = gae(rewards_BN, there_BN, mask_BN, 1.0, practice.LAM)
     (r_before, r_last), (a_before, a_last) = rewards_BN[0].tolist(), advantages_BN[0].tolist()
+
+    # a group of which all replies are right, and one of which one is wrong
+    group = GRPO.group
+    one, rest, *_ = group_advantages(torch.tensor([0.0] + [1.0] * (group - 1)), group).tolist()
+    same = group_advantages(torch.ones(group), group)[0]
 
     def loss(chosen: float, rejected: float, beta: float = beta) -> float:
         return float(dpo_loss(torch.tensor([chosen]), torch.tensor([rejected]), beta))
@@ -204,5 +211,5 @@ def numbers() -> dict[str, float]:
         "lam": practice.LAM, "clip": practice.CLIP, "clip_high": 1 + practice.CLIP, "far": 1.5, "gae_beta": cost,
         "gae_reward": reward, "kl_last": kl[1], "r_last": r_last, "v_last": values[1], "a_last": a_last,
         "r_before": r_before, "v_before": values[0], "d_before": r_before + values[1] - values[0],
-        "a_before": a_before,
+        "a_before": a_before, "group": group, "group_same": float(same), "group_one": one, "group_rest": rest,
     }  # fmt: skip

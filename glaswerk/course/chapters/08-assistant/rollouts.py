@@ -73,31 +73,41 @@ def asked_about(opened: OpenedModel, language: str) -> list[str]:
 
 # ---------------------------------------------------------------------------------------------- rewards
 class Reward:
-    """What a reply is rewarded for, in standard deviations of the first replies that it saw, from their mean."""
+    """What a reply is rewarded for, in standard deviations of the first replies that it saw, from their mean; and what
+    the others who could reward would give for it, counted the same way."""
 
     def __init__(self, opened: OpenedModel, questions: list[str], which: str) -> None:
         run = talk.run_of(opened)
-        self.there = [name for name in REWARDS if name != "judge" or (run is not None and run.finished("reward"))]
+        self.judge = (
+            None if run is None or not run.finished("reward") else Judge.open(run.stage("reward"), opened.speech)
+        )
+        self.there = [name for name in REWARDS if name != "judge" or self.judge is not None]
         self.which = which if which in self.there else STANDS_IN
         self.questions = questions
-        self.judge = Judge.open(run.stage("reward"), opened.speech) if self.which == "judge" else None
-        self.mean: float | None = None
-        self.deviation = 1.0
+        #: mean and standard deviation of the first replies
+        self.scales: dict[str, tuple[float, float]] = {}
 
-    def raw(self, rollouts: Rollouts) -> Tensor:
-        """As the reward model or the rule gives it, fp32 ``[B]``."""
-        if self.judge is not None:
+    def raw(self, name: str, rollouts: Rollouts) -> Tensor:
+        """As the reward model or a rule gives it, fp32 ``[B]``."""
+        if name == "judge" and self.judge is not None:
             return judged(self.judge, [[{"role": "user", "content": each}] for each in self.questions], rollouts)
-        rule: Callable[[str, int], float] = ratings.RULES[self.which]
+        rule: Callable[[str, int], float] = ratings.RULES[name]
         counts = rollouts.mask_BN.sum(1).tolist()
         return torch.tensor([rule(text, count) for text, count in zip(rollouts.replies, counts, strict=True)]).float()
 
-    def __call__(self, rollouts: Rollouts) -> Tensor:
+    def by(self, name: str, rollouts: Rollouts) -> Tensor:
         """In standard deviations, fp32 ``[B]``."""
-        raw_B = self.raw(rollouts)
-        if self.mean is None:
-            self.mean, self.deviation = float(raw_B.mean()), float(raw_B.std()) or 1.0
-        return (raw_B - self.mean) / self.deviation
+        raw_B = self.raw(name, rollouts)
+        mean, deviation = self.scales.setdefault(name, (float(raw_B.mean()), float(raw_B.std()) or 1.0))
+        return (raw_B - mean) / deviation
+
+    def __call__(self, rollouts: Rollouts) -> Tensor:
+        """What is learned from."""
+        return self.by(self.which, rollouts)
+
+    def all(self, rollouts: Rollouts) -> dict[str, float]:
+        """The mean by each who could reward."""
+        return {name: round(float(self.by(name, rollouts).mean()), 4) for name in self.there}
 
 
 # ---------------------------------------------------------------------------------------------- learning
@@ -135,7 +145,7 @@ class Practice:
         )  # fmt: skip
         self.learner = Learner(self.policy, self.base, opened.tokenizer, self.method, end_ids=opened.end_ids)
         #: what each round saw, and of some rounds all tokens of some replies
-        self.rounds: list[dict[str, float]] = []
+        self.rounds: list[dict[str, Any]] = []
         self.looks: list[dict[str, Any]] = []
         #: why it ended before its last round: "astray" or "same"
         self.ended = ""
@@ -167,7 +177,8 @@ class Practice:
             return
         if looking:
             self.looks.append(self.look(seen.rollouts, seen.reward_B, seen.reference_BN, seen.prepared, drawn, True))
-        self.rounds.append({name: round(getattr(seen, name), 4) for name in ("reward", "kl", "entropy", "ended")})
+        facts = {name: round(getattr(seen, name), 4) for name in ("reward", "kl", "entropy", "ended")}
+        self.rounds.append({**facts, "by": self.reward.all(seen.rollouts)})
 
     def last(self) -> None:
         """The policy as it is in the end: replies that nothing is learned from any more."""
@@ -187,7 +198,7 @@ class Practice:
         self.rounds.append({
             "reward": round(float(reward_B.mean()), 4), "kl": round(float(kl_BN.sum(1).mean()), 4),
             "entropy": round(-float(masked_mean(rollouts.log_probs_BN, rollouts.mask_BN)), 4),
-            "ended": round(sum(rollouts.ended) / len(rollouts.ended), 4),
+            "ended": round(sum(rollouts.ended) / len(rollouts.ended), 4), "by": self.reward.all(rollouts),
         })  # fmt: skip
 
     def replies(self) -> dict[str, list[str]]:
