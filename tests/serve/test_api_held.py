@@ -238,9 +238,9 @@ def test_killed_under_load_it_starts_again_at_once(tmp_path: Path) -> None:
     for stream in streams:
         with pytest.raises((openai.APIError, httpx.HTTPError)):
             list(stream)
-    again, said = start(tmp_path, "--port", port)
+    again, said = start(tmp_path, "--port", port, "--api-key", OTHER_KEY, GLASWERK_API_KEYS="")
     try:
-        client = openai.OpenAI(base_url=said["url"], api_key=KEY, max_retries=0)
+        client = openai.OpenAI(base_url=said["url"], api_key=OTHER_KEY, max_retries=0)
         assert client.completions.create(model=said["model"], prompt="The cat", max_tokens=3).choices[0].text
     finally:
         again.send_signal(signal.SIGINT)
@@ -352,6 +352,26 @@ def test_settings_that_are_none_are_said(tmp_path: Path, text: str, words: str) 
     file.write_text(text)
     with pytest.raises(GlaswerkError, match=words):
         reading.read(file, {}, {})
+
+
+def test_a_connection_that_stays_silent_is_closed(serving: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before its first request, in the middle of a head, and in the middle of the second one."""
+    monkeypatch.setattr("glaswerk.serve.api.patience.HEAD_SECONDS", 0.5)
+    whole = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"
+    with serving(connections=8) as served:
+        port = int(served.url.rpartition(":")[2])
+        for first, then in ((b"", b""), (b"", whole[:20]), (whole, whole[:20])):
+            with socket.create_connection(("127.0.0.1", port)) as raw:
+                raw.settimeout(4)
+                raw.sendall(first)
+                assert not first or b"200 OK" in raw.recv(4096)
+                raw.sendall(then)
+                began = time.monotonic()
+                while raw.recv(4096):
+                    pass
+                assert 0.3 < time.monotonic() - began < 3
+        stream = served.client().completions.create(**LONG, stream=True)
+        assert len(list(stream)) > 20, "who is being answered stays, however long it takes"
 
 
 def test_a_slow_reader_holds_up_nobody(served: Running) -> None:

@@ -18,6 +18,7 @@ from glaswerk.errors import GlaswerkError
 from glaswerk.opened import OpenedModel
 from glaswerk.serve.api.app import create_app
 from glaswerk.serve.api.keys import Keys
+from glaswerk.serve.api.patience import Patient
 from glaswerk.serve.api.service import Service
 from glaswerk.serve.api.settings import Settings
 
@@ -44,6 +45,7 @@ def make_server(opened: OpenedModel, settings: Settings, ready: Callable[[], Non
     service = Service(opened, settings)
     config = uvicorn.Config(
         create_app(service, Keys(settings.keys)),
+        http=Patient,
         log_config=None,
         access_log=False,
         server_header=False,
