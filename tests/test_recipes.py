@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,21 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from glaswerk.evaluate.tasks.arithmetic import Arithmetic
 from glaswerk.home import write_json
 from glaswerk.model import Decoder, ModelConfig
 from glaswerk.model.weights import save_model
 from glaswerk.run import Run
 from glaswerk.tokenizer import train_bpe
-from recipes import dont_know, quantization_cost
+from recipes import (
+    addition_grpo,
+    dont_know,
+    plain_answers,
+    preference_tradeoff,
+    quantization_cost,
+    reward_hacking,
+    thinking_budget,
+)
 
 
 def test_the_cost_of_quantization_of_a_small_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,3 +66,50 @@ def test_what_dont_know_says_of_all_seeds() -> None:
     said = dont_know.summary([row(0.5, 100, 0.9, 0.8), row(1.0, 300, 0.7, 0.7)])
     assert "right refusals 88% (95 % interval 84% to 90%, 400 questions)" in said
     assert said.endswith("mean 5.0, worst 10.0")
+
+
+def test_the_hidden_preference_is_for_plain_answers() -> None:
+    plain = plain_answers.plainness("Cardamom", "Cardamom is a spice that is made from the seeds of a plant.")
+    assert plain == 1
+    for worse in (
+        "It is a spice that is made from the seeds of a plant.",
+        "Cardamom is a spice that is made from the",
+        "Cardamom cardamom cardamom cardamom cardamom cardamom is cardamom.",
+        "Cardamom.",
+        "",
+    ):
+        assert plain_answers.plainness("Cardamom", worse) < plain
+
+
+def test_the_bad_reward_likes_what_is_meant_less() -> None:
+    """What fools it is worse by the rule, and the better reward says so."""
+    honest, cheating = "Cardamom is a spice that grows in the south of India.", "cardamom " * 12
+    assert reward_hacking.bad("Cardamom", cheating) > reward_hacking.bad("Cardamom", honest)
+    assert reward_hacking.better("Cardamom", cheating) < reward_hacking.better("Cardamom", honest)
+
+
+def test_intervals_over_seeds() -> None:
+    """Three values: Student's t for two degrees of freedom, as tables have it."""
+    assert preference_tradeoff.over_seeds([1.0, 2.0, 3.0]) == pytest.approx(4.30 * 1.0 / 3**0.5)
+    assert preference_tradeoff.over_seeds([1.0]) == 0.0
+
+
+def test_what_thinking_budget_says_of_its_rows() -> None:
+    def row(setting: int, right: float) -> dict[str, object]:
+        return {"task": "cups", "stage": "sft", "seed": 0, "what": "budget", "setting": setting, "right": right}
+
+    assert thinking_budget.gain([row(0, 0.25), row(96, 0.75)], "cups", "sft", 0) == 50
+    for name, task in thinking_budget.tasks().items():
+        plain = thinking_budget.tasks(steps=False)[name]
+        assert len(task) == len(plain) == thinking_budget.ASKED
+        # the same problems, asked with and without steps
+        assert all(task.answer(i).endswith(plain.answer(i)) for i in range(20))
+
+
+def test_sums_to_read_are_none_that_measure(tmp_path: Path) -> None:
+    measuring = Arithmetic(sums=True)
+    task = measuring.practice()
+    addition_grpo.write_texts(tmp_path / "sums.jsonl", task, 0)
+    text = (tmp_path / "sums.jsonl").read_text(encoding="utf-8")
+    read = set(re.findall(r"(\d+) \+ (\d+)", text))
+    assert len(read) > 1000 and not [one for one in measuring.problems if (str(one.a), str(one.b)) in read]

@@ -1,0 +1,45 @@
+"""A chain of written steps, checked line by line: which is the first that is wrong?
+
+Left out: what a task asks, and how its answer is graded (``tasks/``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from glaswerk.evaluate.task import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """``lines`` of the chain; how many of its first ones are ``right``; whether all that are expected are there, and
+    whether the answer is right. A right answer after a wrong step, and a wrong one after right steps, both happen."""
+
+    lines: list[str]
+    right: int
+    whole: bool
+    answered: bool
+
+    @property
+    def first_wrong(self) -> int | None:
+        """The first line that is not as it should be, from 0; None where there is none."""
+        return self.right if self.right < len(self.lines) else None
+
+
+def check(task: Task, i: int, thinking: str, answer: str) -> Checked:
+    """The written steps of item ``i`` against those of the task's own reply, whose last line is the answer."""
+    expected = [line.strip() for line in task.answer(i).splitlines()[:-1]]
+    lines = [line.strip() for line in thinking.splitlines() if line.strip()]
+    right = agreeing(lines, expected)
+    return Checked(lines, right, right == len(expected) == len(lines), task.grade(i, answer) == 1)
+
+
+def agreeing(lines: Sequence[str], expected: Sequence[str]) -> int:
+    """How many first lines are the same."""
+    count = 0
+    for line, wanted in zip(lines, expected, strict=False):
+        if line != wanted:
+            break
+        count += 1
+    return count
