@@ -10,8 +10,6 @@ and ours over a base of four bits. Nobody compiles: that takes a minute or more,
 
 from __future__ import annotations
 
-import contextlib
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -24,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from benchmarks import smollm2
-from benchmarks.measure import ROOT, Clock, interleaved, machine, peer, say, spread
+from benchmarks.measure import Clock, Worker, interleaved, machine, peer, say, spread
 from glaswerk import pull, runtime
 from glaswerk.align.batches import Answers
 from glaswerk.align.chats import fit, render
@@ -231,37 +229,13 @@ def theirs(folder: Path, targets: str, special: str) -> Callable[[], float]:
 
 
 # ---------------------------------------------------------------------------------------------- processes
-class Worker:
-    """One side in a process of its own, asleep between its rounds."""
-
-    def __init__(self, name: str, folder: Path) -> None:
-        self.name = name
-        command = [sys.executable, "-m", "benchmarks.lora_throughput", name, str(folder)]
-        self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def ask(self) -> float:
-        """The tokens per second of one round."""
-        assert self.process.stdin and self.process.stdout
-        with contextlib.suppress(BrokenPipeError):  # it failed: then there is no line either
-            print(file=self.process.stdin, flush=True)
-        line = self.process.stdout.readline()
-        if not line:
-            raise GlaswerkError(f"{self.name} failed; what it said stands above")
-        return float(line)
-
-    def close(self) -> None:
-        """Let it end."""
-        self.process.kill()
-        self.process.communicate()
-
-
 def timed(folder: Path) -> dict[str, list[float]]:
     """Each side's tokens per second, round by round; one before the first is not counted. A setting of PEFT's that
     cannot run here is named and left out."""
     workers: dict[str, Worker] = {}
     try:
         for name, (whose, _, special) in SIDES.items():
-            worker = workers[name] = Worker(name, folder)
+            worker = workers[name] = Worker("benchmarks.lora_throughput", name, folder)
             try:
                 say(f"{name}, unmeasured: {worker.ask():,.0f} tokens/s")
             except GlaswerkError:

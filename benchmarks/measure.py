@@ -6,6 +6,7 @@ Rounds are interleaved, in turning order, so that a machine that slows down slow
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import statistics
@@ -24,7 +25,7 @@ from glaswerk.progress import Progress
 
 ROOT = Path(__file__).resolve().parent.parent
 #: packages whose version belongs to a figure, where they are installed
-VERSIONS = ("torch", "numpy", "transformers", "accelerate", "tokenizers", "tiktoken", "gigatoken", "rustbpe")
+VERSIONS = ("torch", "numpy", "transformers", "accelerate", "tokenizers", "tiktoken", "gigatoken", "rustbpe", "trl")
 
 
 def say(line: str) -> None:
@@ -45,6 +46,31 @@ class Clock(Progress):
     def rate(self, warmup: int, tokens: int) -> float:
         """Tokens per second after the first ``warmup`` steps, of ``tokens`` each."""
         return (len(self.steps) - warmup) * tokens / (self.steps[-1] - self.steps[warmup - 1])
+
+
+class Worker:
+    """One side in a process of its own, ``python -m MODULE NAME FOLDER``, asleep between its rounds; for every line
+    that it reads it prints a figure."""
+
+    def __init__(self, module: str, name: str, folder: Path) -> None:
+        self.name = name
+        command = [sys.executable, "-m", module, name, str(folder)]
+        self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self) -> float:
+        """The figure of one round."""
+        assert self.process.stdin and self.process.stdout
+        with contextlib.suppress(BrokenPipeError):  # it failed: then there is no line either
+            print(file=self.process.stdin, flush=True)
+        line = self.process.stdout.readline()
+        if not line:
+            raise GlaswerkError(f"{self.name} failed; what it said stands above")
+        return float(line)
+
+    def close(self) -> None:
+        """Let it end."""
+        self.process.kill()
+        self.process.communicate()
 
 
 def interleaved(contestants: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:

@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import time
+from functools import cache
 
 import torch
 
@@ -57,10 +58,15 @@ def threads() -> int:
 
 def compiler() -> str | None:
     """The C++ compiler that ``torch.compile`` would use on the CPU, or None."""
-    named = os.environ.get("CXX")
+    return compiler_on(os.environ.get("PATH"), os.environ.get("CXX"))
+
+
+@cache
+def compiler_on(path: str | None, named: str | None) -> str | None:
+    """:func:`compiler`, looked for once: native operations ask at every call whether they are there."""
     if named:
-        return shutil.which(named)
-    return shutil.which("g++") or shutil.which("clang++")
+        return shutil.which(named, path=path)
+    return shutil.which("g++", path=path) or shutil.which("clang++", path=path)
 
 
 def can_compile() -> bool:

@@ -38,6 +38,7 @@ BENCHMARKS = [
     "cold_start",
     "own_model_decode",
     "eval_throughput",
+    "rollout",
     "trace",
     "lab_pages",
 ]

@@ -23,6 +23,7 @@ from glaswerk.align.rollout import Rollouts, log_probs, roll_out
 from glaswerk.errors import GlaswerkError
 from glaswerk.model.decoder import Decoder
 from glaswerk.progress import Progress
+from glaswerk.runtime import keep_memory
 from glaswerk.tokenizer.interface import Tokenizer
 from glaswerk.train.gradient import GradientStep
 from glaswerk.train.loop import Diverged, on_device
@@ -126,6 +127,7 @@ class Learner:
             raise GlaswerkError("the reference must be a copy: the policy is trained in place")
         self.model, self.reference, self.tokenizer, self.method = model, reference.eval(), tokenizer, method
         self.end_ids, self.guard = end_ids, guard or Guard()
+        keep_memory()
         # AdamW for everything: a model that was trained is only to be moved a little
         self.optimizer = MuonAdamW(model.named_parameters(), other_rate=method.rate, muon=False)
         self.gradient = GradientStep(model, method.objective(), compile=False, progress=Progress())

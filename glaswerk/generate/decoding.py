@@ -1,6 +1,8 @@
 """Prefill and decode: read the prompts once, then one token per step with the KV cache, for one prompt or
 many.
 
+Prompts that are the same, as in the group of a rollout, are read once.
+
 The rule for the context: prompt and continuation together never exceed it. A prompt that leaves no room is an
 error; a continuation that reaches the end stops with ``finish_reason`` "length". Left out: sampling
 (``sampling.py``), when text is shown (``writing.py``), guessing ahead (``speculative.py``).
@@ -10,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -27,6 +29,8 @@ from glaswerk.tokenizer.interface import Tokenizer
 
 #: prompts computed side by side; as many times more as a model is narrower than ``WIDE``, whose steps cost their calls
 ROWS, WIDE = 32, 512
+#: where no more than this share of the rows goes on, the others leave: moving what is kept costs about a step
+STAY = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,20 +228,19 @@ def advance(
 
 @torch.inference_mode()
 def steps(
-    model: Decoder, tokenizer: Tokenizer, rows: list[Row], options: SamplingOptions
+    model: Decoder,
+    tokenizer: Tokenizer,
+    rows: list[Row],
+    options: SamplingOptions,
+    pick: Callable[[torch.Tensor, SamplingOptions, Sequence[torch.Generator]], list[int]] = choose,
 ) -> Iterator[list[tuple[Row, Piece]]]:
-    """One step of all unfinished rows at a time: feed, choose, hand out. Prompts are padded on the left."""
+    """One step of all unfinished rows at a time: feed, choose, hand out. ``pick`` chooses: ``choose``, or ``draw``."""
     training, device = model.training, model.embedding.device
     reader: Reader | None = None
     model.eval()
     try:
         longest = max(len(row.prompt) for row in rows)
         slots = longest + max(row.limit for row in rows)
-        ids_BT = torch.zeros(len(rows), longest, dtype=torch.long)
-        for place, row in enumerate(rows):
-            ids_BT[place, longest - len(row.prompt) :] = torch.tensor(row.prompt)
-        pad_B = torch.tensor([longest - len(row.prompt) for row in rows], device=device)
-        pad = pad_B if bool(pad_B.any()) else None
         # ids that the tokenizer has no text for (a padded vocabulary) are never chosen
         known = min(model.config.vocabulary_size, tokenizer.vocabulary_size)
         # what ends a text is not penalized for having been seen: ending must stay possible
@@ -245,17 +248,17 @@ def steps(
         seen_BV = seen_tokens(rows, known, never_seen).to(device) if options.repetition_penalty != 1 else None
         # one row is read by a program, token after token
         reader = Reader(model, slots, known) if len(rows) == 1 else None
-        dtype = model.compute_dtype or model.embedding.dtype
-        cache = reader.cache if reader else Cache(model.config, len(rows), slots, dtype, device)
+        pad: torch.Tensor | None = None
+        if reader is not None:
+            cache = reader.cache
+            logits_BV = reader.read(torch.tensor([rows[0].prompt], device=device))
+        else:
+            cache, pad, x_BC = read_prompts(model, [row.prompt for row in rows], slots)
+            logits_BV = model.head(x_BC)[:, :known]
         changed = options.shifts or rows[0].matcher is not None
         greedy = options.temperature == 0 and seen_BV is None and not changed
-        ids_BT = ids_BT.to(device)
         while True:
-            if reader is not None:
-                logits_BV = reader.read(ids_BT).float()
-            else:
-                x_BC = read_prompt(model, ids_BT, cache, pad)
-                logits_BV = model.head(x_BC)[:, :known].float()
+            logits_BV = logits_BV.float()
             if changed:
                 logits_BV = torch.stack([row.constrain(one) for row, one in zip(rows, logits_BV, strict=True)])
             if seen_BV is not None:
@@ -264,7 +267,7 @@ def steps(
             if best is not None and math.isfinite(best[1]):
                 chosen = [best[0]]
             else:
-                chosen = choose(logits_BV, options, [row.generator for row in rows])
+                chosen = pick(logits_BV, options, [row.generator for row in rows])
             live = [place for place, row in enumerate(rows) if not row.finished]
             yield [(rows[place], rows[place].take(chosen[place])) for place in live]
             if all(row.finished for row in rows):
@@ -274,18 +277,46 @@ def steps(
                 seen_BV.scatter_(1, ids_BT, True)
                 seen_BV[:, never_seen] = False
             kept = [place for place, row in enumerate(rows) if not row.finished]
-            # go on with the unfinished only: when they are few, or a finished one would leave the context
+            # go on with the unfinished only: when enough ended, or a finished one would leave the context
             full = cache.length >= min(model.config.context + longest - len(row.prompt) for row in rows)
-            if full or len(kept) <= len(rows) // 2:
+            if full or len(kept) <= STAY * len(rows):
                 rows, index = [rows[place] for place in kept], torch.tensor(kept, device=device)
                 cache.keep(index)
                 ids_BT = ids_BT[index]
                 pad = pad[index] if pad is not None else None
                 seen_BV = seen_BV[index] if seen_BV is not None else None
+            if reader is not None:
+                logits_BV = reader.read(ids_BT)
+            else:
+                logits_BV = model.head(model.hidden(ids_BT, cache=cache, pad=pad)[:, -1])[:, :known]
     finally:
         model.train(training)
         if reader is not None:
             reader.close()
+
+
+def read_prompts(
+    model: Decoder, prompts: Sequence[Sequence[int]], slots: int
+) -> tuple[Cache, torch.Tensor | None, torch.Tensor]:
+    """A cache of ``slots`` with the prompts in it, how far each is padded on the left (None: nowhere), and the hidden
+    vector of each one's last token, ``[B, C]``. Prompts that are the same are read once.
+    """
+    places: dict[tuple[int, ...], int] = {}
+    which = [places.setdefault(tuple(ids), len(places)) for ids in prompts]
+    device, longest = model.embedding.device, max(map(len, prompts))
+    ids_BT = torch.zeros(len(places), longest, dtype=torch.long)
+    for place, ids in enumerate(places):
+        ids_BT[place, longest - len(ids) :] = torch.tensor(ids)
+    pad_B = torch.tensor([longest - len(ids) for ids in places], device=device)
+    pad = pad_B if bool(pad_B.any()) else None
+    cache = Cache(model.config, len(places), slots, model.compute_dtype or model.embedding.dtype, device)
+    x_BC = read_prompt(model, ids_BT.to(device), cache, pad)
+    if len(places) < len(prompts):
+        index = torch.tensor(which, device=device)
+        cache.keep(index)
+        cache.begin_alike(index, longest)
+        x_BC, pad = x_BC[index], None if pad is None else pad[index]
+    return cache, pad, x_BC
 
 
 def seen_tokens(rows: list[Row], known: int, never_seen: list[int]) -> torch.Tensor:

@@ -4,7 +4,8 @@ by feature.
 Three ways to compute the same thing. *Explicit*: scores, mask, softmax, mix as plain batched products; every
 step can be tapped, and on a CPU with short sequences it is much faster than the next, backward above all.
 *Fused*: PyTorch's ``scaled_dot_product_attention``, which never holds the T x T scores; for long sequences. *Causal*:
-our own operation in C++ (``native/causal.py``), the fastest; for training on a CPU in bf16.
+our own operation in C++ (``native/causal.py``), the fastest; for training on a CPU in bf16. (One new token in each of
+many rows has an operation of its own too, ``native/rows.py``.)
 
 Shapes: B batch, T time (queries), S time (keys), C width, H query heads, G key/value heads, R = H / G queries
 that share a key, D head width.
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from glaswerk.model.cache import Cache
 from glaswerk.model.config import ModelConfig
 from glaswerk.model.mlp import Linear
-from glaswerk.model.native import between, causal, many, ops
+from glaswerk.model.native import between, causal, many, ops, rows
 from glaswerk.model.norm import RMSNorm
 from glaswerk.model.position import rotate
 from glaswerk.model.taps import Taps, tap
@@ -60,6 +61,8 @@ class Attention(nn.Module):
         if many.ready() and cache is not None:
             norms = (self.q_norm.weight, self.k_norm.weight) if self.q_norm and self.k_norm else (None, None)
             eps = self.q_norm.eps if self.q_norm else 0.0
+            if cache.in_place:
+                return self.output(cache.attend(self.layer, qkv_BTE, *norms, eps))
             keys, values = cache.layers[self.layer]
             return self.output(many.attend(qkv_BTE, keys, values, *norms, *(turn or (None, None)), cache.length, eps))
         qkv_BTnD = qkv_BTE.view(B, T, H + 2 * G, D)
@@ -89,7 +92,9 @@ class Attention(nn.Module):
         explicit = (
             taps is not None or path == "explicit" or (path == "auto" and (T == 1 or k_BGSD.shape[2] <= EXPLICIT_UP_TO))
         )
-        if explicit:
+        if cache is not None and taps is None and rows.ready(q_BHTD, k_BGSD):
+            heads_BHTD = rows.attend(q_BHTD, k_BGSD, v_BGSD, mask_BTS, cache.first_B, cache.alike)
+        elif explicit:
             heads_BHTD = explicit_attention(q_BHTD, k_BGSD, v_BGSD, mask_BTS, dropout, taps, name)
         else:
             heads_BHTD = fused_attention(q_BHTD, k_BGSD, v_BGSD, mask_BTS, dropout)

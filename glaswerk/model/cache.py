@@ -18,7 +18,15 @@ class Cache:
     """Room for ``slots`` tokens of ``batch`` rows. ``length`` counts the slots in use; all rows advance
     together, shorter prompts are padded on the left (``pad`` in ``Decoder.hidden``). It may be set back: what comes
     next then overwrites. ``position`` ``[1]`` is the same number where operations can read it.
+
+    Rows may begin alike: ``alike`` is then how many slots are the same in all rows with the same number in ``first_B``,
+    which is one of these rows. What knows of it reads these slots once for all of them.
     """
+
+    alike = 0
+    first_B: Tensor | None = None
+    #: whether :meth:`attend` answers queries itself, as pages do that are read where they lie (``generate/pages.py``)
+    in_place = False
 
     def __init__(
         self,
@@ -65,10 +73,22 @@ class Cache:
         values[:, :, self.length : end] = v_BGTD
         return keys[:, :, :end].to(k_BGTD.dtype), values[:, :, :end].to(v_BGTD.dtype)
 
+    def attend(
+        self, layer: int, qkv_BTE: Tensor, q_norm_D: Tensor | None, k_norm_D: Tensor | None, eps: float
+    ) -> Tensor:
+        """Where ``in_place`` says so: store what is new and look, ``[B, T, H D]``."""
+        raise NotImplementedError
+
     def keep(self, rows: Tensor) -> None:
-        """Go on with these rows of the batch only (indices ``[B']``)."""
+        """Go on with these rows of the batch only (indices ``[B']``); one may be there several times."""
         self.kv_L2BGSD = self.kv_L2BGSD[:, :, rows]
         self.layers = [(kv[0], kv[1]) for kv in self.kv_L2BGSD]
+        if self.first_B is not None:
+            self.begin_alike(self.first_B[rows], self.alike)
+
+    def begin_alike(self, which_B: Tensor, slots: int) -> None:
+        """Say that rows with the same number in ``which_B`` have the same in their first ``slots``."""
+        self.first_B, self.alike = (which_B[:, None] == which_B).int().argmax(1), slots
 
     def nbytes(self) -> int:
         """Bytes held."""

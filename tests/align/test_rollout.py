@@ -106,6 +106,44 @@ def test_tokens_are_drawn_by_these_probabilities() -> None:
     assert abs(float((cooler * log_p).sum()) - mean) > 8 * deviation / math.sqrt(3000), "the test can tell"
 
 
+def test_a_reply_is_drawn_alike_whatever_lies_beside_it() -> None:
+    """Reply g to prompt p by its seed alone: in another group, after other prompts, with others that end sooner."""
+    model = decoder()
+    rollouts = rolled(model)
+    for p, g in ((0, 5), (1, 0), (2, 11)):
+        seed = 7 + p * 12 + g
+        alone = roll_out(model, TOKENIZER, [PROMPTS[p]], 1, max_tokens=10, seed=seed, end_ids=ENDS)
+        assert alone.replies == rollouts.replies[p * 12 + g : p * 12 + g + 1]
+
+
+@pytest.mark.parametrize("shape", ["modern", "classic"])
+def test_a_shared_prompt_changes_no_log_probability(shape: str) -> None:
+    """Replies beside others to their prompt, rows in any order, against whole rows that share nothing."""
+    model = decoder(shape)
+    rollouts = rolled(model)
+    order = torch.randperm(len(rollouts.replies), generator=torch.Generator().manual_seed(1))
+    parts = [part[order] for part in (rollouts.ids_BT, rollouts.columns_BN, rollouts.targets_BN)]
+    with torch.no_grad():
+        whole = token_log_probs(model.eval(), *rollouts.rows(order.tolist())).view(len(order), -1)
+    torch.testing.assert_close(log_probs(model, *parts), whole, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(rollouts.log_probs_BN[order], whole, atol=1e-5, rtol=1e-5)
+    model.compute_dtype = torch.bfloat16
+    rounded = log_probs(model, *parts)
+    assert not torch.equal(rounded, whole), "the test computes in bf16"
+    assert float((rounded - whole).abs().mean()) < 0.05
+
+
+def test_replies_in_bf16_are_drawn_by_their_seed_too() -> None:
+    """Which replies are side by side changes roundings, and nearly never a token; the weights stay what they were."""
+    model = decoder()
+    model.compute_dtype = torch.bfloat16
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    rollouts = rolled(model)
+    alone = roll_out(model, TOKENIZER, PROMPTS[:1], 12, max_tokens=10, seed=7, end_ids=ENDS)
+    assert sum(one == other for one, other in zip(alone.replies, rollouts.replies, strict=False)) >= 10
+    assert all(torch.equal(value, before[name]) for name, value in model.named_parameters())
+
+
 def test_dropout_is_off_and_comes_back() -> None:
     model = decoder("classic", dropout=0.5).train()
     rollouts = rolled(model)

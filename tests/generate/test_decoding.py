@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glaswerk.errors import GlaswerkError
-from glaswerk.generate import SamplingOptions, batch, complete, stream
+from glaswerk.generate import SamplingOptions, batch, complete, decoding, stream
 from glaswerk.generate.writing import Writer
 from glaswerk.model import Decoder, ModelConfig
 from glaswerk.tokenizer import ByteTokenizer
@@ -227,3 +227,24 @@ def test_biases_and_penalties_shift_logits_the_same_way_everywhere() -> None:
     assert [request.row.ids for request in requests] == expected
     with pytest.raises(GlaswerkError, match="logit_bias names the token 9999"):
         complete(model, TOKENIZER, PROMPTS[0], replace(GREEDY, logit_bias={9999: 1.0}))
+
+
+def test_prompts_that_are_the_same_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three prompts for nine texts; each text is that of its prompt alone, with its own draws."""
+    model = decoder()
+    read: list[tuple[int, ...]] = []
+    plain = decoding.read_prompt
+
+    def counted(model: Decoder, ids_BT: torch.Tensor, *rest: Any) -> torch.Tensor:
+        read.append(tuple(ids_BT.shape))
+        return plain(model, ids_BT, *rest)
+
+    monkeypatch.setattr(decoding, "read_prompt", counted)
+    prompts = [PROMPTS[place] for place in (0, 2, 0, 1, 0, 2, 1, 0, 2)]
+    for options in (GREEDY, replace(GREEDY, temperature=1.0, seed=5)):
+        read.clear()
+        together = batch(model, TOKENIZER, prompts, options, end_ids=())
+        assert read == [(3, len(PROMPTS[2]))]
+        for place, (prompt, row) in enumerate(zip(prompts, together, strict=True)):
+            shifted = options if options.seed is None else replace(options, seed=options.seed + place)
+            assert row.ids == complete(model, TOKENIZER, prompt, shifted, end_ids=()).ids

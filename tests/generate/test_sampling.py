@@ -15,6 +15,7 @@ from glaswerk.generate import SamplingOptions
 from glaswerk.generate.sampling import (
     candidates,
     choose,
+    draw,
     keep_min_p,
     keep_top_k,
     keep_top_p,
@@ -138,3 +139,27 @@ def test_numbers_that_are_none_are_said(bad: float) -> None:
 def test_options_out_of_range_are_said(options: dict[str, Any]) -> None:
     with pytest.raises(GlaswerkError, match=next(iter(options)).replace("stop", "stop text")):
         SamplingOptions(**options)
+
+
+def test_draw_is_the_place_of_one_number_in_the_distribution() -> None:
+    """Against adding up probabilities one by one, with what options cut off; nobody's neighbour matters."""
+    torch.manual_seed(3)
+    logits = torch.randn(40, 30) * 3
+    for options in (SamplingOptions(temperature=1.0), SamplingOptions(temperature=0.7, top_k=5)):
+        found = draw(logits, options, [torch.Generator().manual_seed(seed) for seed in range(40)])
+        for row, token in enumerate(found):
+            probability = candidates(logits[row : row + 1], options).softmax(-1)[0].double().tolist()
+            number = float(torch.rand(1, dtype=torch.float64, generator=torch.Generator().manual_seed(row)))
+            end, place = 0.0, -1
+            while end <= number * sum(probability):
+                place += 1
+                end += probability[place]
+            assert token == place
+        alone = draw(logits[7:8], options, [torch.Generator().manual_seed(7)])
+        assert alone == found[7:8]
+    assert len(set(found)) > 10
+
+
+def test_draw_says_where_logits_are_no_numbers() -> None:
+    with pytest.raises(GlaswerkError, match="not finite"):
+        draw(torch.full((1, 4), math.nan), SamplingOptions(temperature=1.0), [torch.Generator()])
