@@ -13,9 +13,10 @@ narrow.addEventListener("change", () => document.dispatchEvent(new Event("glaswe
 /** @typedef {{label: string, series: Series[], x?: [number, number], y?: [number, number], logX?: boolean, logY?: boolean,
  *   xLabel?: string, yLabel?: string, at?: number, width?: number, height?: number, right?: number, more?: any}} Chart */
 
-/** How many digits tell two ticks apart. @param {number} value */
-function shown(value) {
-  const size = Math.abs(value);
+/** How many digits tell two ticks apart. @param {number} value @param {number} [step] between ticks that lie evenly */
+function shown(value, step = 0) {
+  const size = Math.abs(value), digits = step > 0 && step < 1 ? Math.ceil(-Math.log10(step) - 1e-9) : 0;
+  if (size && digits && digits < 4) return number(value, digits);
   if (size === 0 || (size >= 1 && size < 1e5)) return number(value, Number.isInteger(value) ? 0 : 1);
   const power = Math.floor(Math.log10(size) + 1e-9);
   if (power >= -2 && power < 5) return number(value, -power);
@@ -51,9 +52,11 @@ export function chart({ label, series, x, y, logX = false, logY = false, xLabel 
   ends.forEach((end, place) => { if (place) end.y = Math.max(end.y, ends[place - 1].y + 13); });
   const over = ends.length ? ends[ends.length - 1].y - (height - bottom) : 0;
   if (over > 0) for (let place = ends.length - 1, floor = height - bottom; place >= 0; place--) { ends[place].y = Math.min(ends[place].y, floor); floor = ends[place].y - 13; }
+  const evenly = (/** @type {number[]} */ found, /** @type {boolean} */ log) => (log || found.length < 2 ? 0 : Math.abs(found[1] - found[0]));
+  const rows = ticks(upward, logY, 6), columns = ticks(across, logX, 7);
   return html`<svg class="plot" viewBox="0 0 ${width} ${height}" role="img" aria-label=${label}>
-    ${ticks(upward, logY, 6).map((tick) => svg`<line class="grid" x1=${left} x2=${width - right} y1=${upward(tick)} y2=${upward(tick)}></line><text x=${left - 7} y=${upward(tick)} text-anchor="end" dominant-baseline="central">${shown(tick)}</text>`)}
-    ${ticks(across, logX, 7).map((tick) => svg`<text x=${across(tick)} y=${height - bottom + 15} text-anchor="middle">${shown(tick)}</text>`)}
+    ${rows.map((tick) => svg`<line class="grid" x1=${left} x2=${width - right} y1=${upward(tick)} y2=${upward(tick)}></line><text x=${left - 7} y=${upward(tick)} text-anchor="end" dominant-baseline="central">${shown(tick, evenly(rows, logY))}</text>`)}
+    ${columns.map((tick) => svg`<text x=${across(tick)} y=${height - bottom + 15} text-anchor="middle">${shown(tick, evenly(columns, logX))}</text>`)}
     ${xLabel ? svg`<text x=${width - right} y=${height - 4} text-anchor="end">${xLabel}</text>` : nothing}
     ${yLabel ? svg`<text x="2" y="11">${yLabel}</text>` : nothing}
     ${at === undefined ? nothing : svg`<line class="now" x1=${across(at)} x2=${across(at)} y1=${top} y2=${height - bottom}></line>`}

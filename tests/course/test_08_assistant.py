@@ -42,6 +42,7 @@ from glaswerk.tokenizer.speech import Speech
 
 CHAPTER = "08-assistant"
 FOLDER = entry(CHAPTER).folder
+ROOT = Path(__file__).resolve().parents[2]
 TEXT = (FOLDER / "talks.toml").read_text("utf-8")
 
 
@@ -582,6 +583,29 @@ def test_what_a_judge_cannot_do_is_said(principles: ModuleType, monkeypatch: pyt
         with pytest.raises(GlaswerkError) as caught:
             told(model, "constitution", **arguments)
         assert "\n" not in str(caught.value) and caught.value.german != str(caught.value)
+
+
+# ---------------------------------------------------------------------------------------------- recordings
+@pytest.mark.parametrize(
+    ("name", "recipe", "by", "along"),
+    [("tradeoff", "preference_tradeoff", "method", "step"), ("hacking", "reward_hacking", "way", "round")],
+)
+def test_recordings_are_a_recipes(
+    name: str, recipe: str, by: str, along: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demo.demos(CHAPTER)
+    recorded = sys.modules["glaswerk_chapter_assistant_recorded"]
+    found = getattr(recorded, name)()
+    assert (ROOT / "recipes" / f"{recipe}.py").is_file() and f"recipes.{recipe} " in found["command"]
+    for told in found["summary"]:  # means over the seeds that lie beside them
+        same = [row for row in found["rows"] if (row[by], row[along]) == (told[by], told[along])]
+        assert len(same) == told["seeds"] == found["seeds"]
+        for key in ("plain", "reward", "kl"):
+            assert told[key] == pytest.approx(np.mean([row[key] for row in same]), abs=1e-3)
+            assert told[f"{key}_interval"] >= 0
+    assert {row[along] for row in found["rows"]} == {told[along] for told in found["summary"]}
+    monkeypatch.setattr(recorded, "HERE", tmp_path)
+    assert getattr(recorded, name)()["rows"] == [] and getattr(recorded, name)()["seeds"] == 0
 
 
 # ---------------------------------------------------------------------------------------------- numbers, texts

@@ -3,8 +3,8 @@ them are learned, what each stage cost, and the numbers of the prose.
 
 Beside this file: ``talk.py`` writes questions and answers as tokens (``talks.toml`` has them), ``ratings.py`` trains a
 reward model on ratings, ``steps.py`` takes steps of DPO, ``rollouts.py`` practises in rounds of PPO, ``ways.py``
-lays the stages after SFT side by side, ``principles.py`` has an answer criticised and revised. Nothing here changes the
-open model.
+lays the stages after SFT side by side, ``principles.py`` has an answer criticised and revised, ``recorded.py``
+tells what recipes measured. Nothing here changes the open model.
 
 Shapes: L layers, H heads, R places of the answer, T time, V vocabulary.
 """
@@ -36,6 +36,9 @@ ratings, steps_module = beside("ratings"), beside("steps")
 practice, ways_module = beside("rollouts"), beside("ways")
 pairs, learned, judged, steps = ratings.pairs, ratings.learned, ratings.judged, steps_module.steps
 rollouts, ways, constitution = practice.rollouts, ways_module.ways, beside("principles").constitution
+
+recorded = beside("recorded")
+tradeoff, hacking = recorded.tradeoff, recorded.hacking
 
 #: the stages that this chapter is about, the earliest first, and how many tokens each writes
 STAGES, WRITTEN = ("base", "sft", "dpo"), 24
