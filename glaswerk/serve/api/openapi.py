@@ -127,7 +127,12 @@ def tables() -> dict[str, Any]:
             "name": name,
             "text": schema.get("description", "").replace("``", ""),
             "fields": [
-                {"name": field, "what": what(of), "needed": field in schema.get("required", [])}
+                {
+                    "name": field,
+                    "what": what(of),
+                    "text": of.get("description", ""),
+                    "needed": field in schema.get("required", []),
+                }
                 for field, of in schema["properties"].items()
             ],
         }
@@ -151,14 +156,15 @@ def what(schema: dict[str, Any]) -> str:
     else:
         kind = schema.get("type", "anything")
         words = ", ".join(kind) if isinstance(kind, list) else str(kind)
-    bounds = [f"{text} {schema[name]:,}" for name, text in BOUNDS.items() if name in schema]
+    bounds = [text.format(f"{schema[name]:,}") for name, text in BOUNDS.items() if name in schema]
     default = schema.get("default")
-    shown = [f"default {default}"] if default not in (None, "", [], {}) else []
-    return "; ".join([words, *bounds, *shown])
+    if default not in (None, "", [], {}, False):
+        bounds.append(f"default {default}")
+    return f"{words} ({', '.join(bounds)})" if bounds else words
 
 
 BOUNDS = {
-    "minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below",
-    "maxLength": "characters at most", "maxItems": "items at most", "minItems": "items at least",
-    "maxProperties": "entries at most",
+    "minimum": "from {}", "exclusiveMinimum": "above {}", "maximum": "to {}", "exclusiveMaximum": "below {}",
+    "maxLength": "at most {} characters", "minItems": "at least {}", "maxItems": "at most {}",
+    "maxProperties": "at most {} entries",
 }  # fmt: skip

@@ -25,40 +25,54 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 class Asked(BaseModel):
     """The base: strict types, finite numbers, no unknown fields."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class Inside(Asked):
-    """What only Glaswerk answers. ``trace``: names (or globs) of values to return for this very reply, and "lens" (what
-    each layer would say) and "candidates" (the likeliest tokens at each place). ``regex`` and ``choices`` say what the
-    whole reply must be."""
+    """What only Glaswerk answers."""
 
     trace: Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=16)] = []
+    """Names (or globs) of values to return for this very reply; also "lens", what each layer would say, and
+    "candidates", the likeliest tokens at each place."""
     regex: Annotated[str, Field(max_length=2000)] | None = None
+    """A pattern that the whole reply fits."""
     choices: Annotated[list[Annotated[str, Field(max_length=2000)]], Field(min_length=1, max_length=256)] | None = None
+    """Texts of which the reply is one."""
 
 
 class StreamOptions(Asked):
-    """``include_usage``: a last chunk tells the tokens."""
+    """How a stream ends."""
 
     include_usage: bool = False
+    """A last chunk tells the tokens."""
     include_obfuscation: bool = False
+    """Taken, without effect."""
 
 
 class Sampling(Asked):
     """What chat and plain completions share."""
 
     model: Annotated[str, Field(max_length=200)]
+    """The name that GET /v1/models tells."""
     max_tokens: Annotated[int, Field(ge=1, le=MOST_TOKENS)] | None = None
+    """Where a reply ends at the latest: 1,024 tokens in a conversation, 16 in a completion, unless told."""
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    """0 always takes the likeliest token; 1 unless told."""
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Draw from the likeliest that reach this probability together."""
     n: Annotated[int, Field(ge=1, le=MOST_N)] | None = None
+    """Replies to one prompt; with a seed, those of this seed and the next ones."""
     stream: bool | None = None
+    """Send the reply as server-sent events while it is written."""
     stream_options: StreamOptions | None = None
     stop: StopText | Annotated[list[StopText], Field(max_length=16)] | None = None
+    """End before one of these texts."""
     seed: Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)] | None = None
+    """The same seed draws the same reply; bit for bit where the server is set to be invariant."""
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    """Taken once from the logit of a token that the reply has."""
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    """Taken as often as the reply has the token."""
     logit_bias: (
         Annotated[
             dict[Annotated[str, Field(pattern=r"^[0-9]{1,9}$")], Annotated[float, Field(ge=-100, le=100)]],
@@ -66,10 +80,14 @@ class Sampling(Asked):
         ]
         | None
     ) = None
+    """Added to the logits of these token ids."""
     # not OpenAI's, but usual
     top_k: Annotated[int, Field(ge=0, le=1 << 20)] | None = None
+    """Draw from so many of the likeliest only; 0: off."""
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Drop tokens less likely than this share of the likeliest."""
     repetition_penalty: Annotated[float, Field(ge=0.01, le=10)] | None = None
+    """Above 1: what the text has becomes less likely."""
     glaswerk: Inside | None = None
     # for the client's own books: taken, without effect
     user: Annotated[str, Field(max_length=512)] | None = None
@@ -89,7 +107,9 @@ class Completion(Sampling):
         | Annotated[list[Text], Field(min_length=1, max_length=MOST_PROMPTS)]
         | Annotated[list[Ids], Field(min_length=1, max_length=MOST_PROMPTS)]
     ) = ""
+    """One text or several, or their token ids."""
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    """Tell log-probabilities, and so many of the likeliest tokens at each place."""
 
 
 class Part(Asked):
@@ -175,12 +195,16 @@ class Chat(Sampling):
 
     messages: Annotated[list[Message], Field(min_length=1, max_length=2048)]
     max_completion_tokens: Annotated[int, Field(ge=1, le=MOST_TOKENS)] | None = None
+    """The newer name of max_tokens."""
     logprobs: bool | None = None
+    """Tell the log-probability of each token."""
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    """And so many of the likeliest tokens at each place."""
     response_format: ResponseFormat | None = None
     tools: Annotated[list[Tool], Field(max_length=128)] | None = None
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     parallel_tool_calls: bool | None = None
+    """False: one call at most, where a call is required."""
 
 
 class Embedding(Asked):
