@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,13 +42,36 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return job
 
 
+def recordings(folder: Path) -> Path:
+    """What two recipes would write, one seed of it, with numbers that are easy to tell apart."""
+    for name, by, which, along in (
+        ("tradeoff", "method", ("ppo", "dpo", "grpo"), "step"), ("hacking", "way", ("bad", "held", "better"), "round"),
+    ):  # fmt: skip
+        rows = [
+            {by: each, "seed": 0, along: 8 * at, "plain": 0.1 * place + 0.01 * at, "reward": 0.5 + 0.01 * place,
+             "kl": 2.0 * at + place, "plain_interval": 0.01, "reward_interval": 0.01, "kl_interval": 0.5,
+             "replies": [[f"X{n}", f"{each} {at} {n}"] if name == "hacking" else f"{each} {at} {n}" for n in range(3)]}
+            for place, each in enumerate(which) for at in range(3)
+        ]  # fmt: skip
+        summary = [{**row, "seeds": 1} for row in rows]
+        (folder / f"{name}.json").write_text(json.dumps({"rows": rows, "summary": summary}), "utf-8")
+    return folder
+
+
 @pytest.fixture(scope="module")
-def page(chromium: Any, run: Run) -> Iterator[Any]:
-    with lab(run.path, run.path.parent) as root, Visit(chromium, root + PAGE) as visit:
-        assert not visit.settle()
-        visit.page.wait_for_function("() => !document.querySelector('.later progress')", timeout=60_000)
-        yield visit.page
-        assert not visit.said
+def page(chromium: Any, run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    demo.demos("08-assistant")
+    recorded = sys.modules["glaswerk_chapter_assistant_recorded"]
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        lab(run.path, run.path.parent) as root,
+    ):
+        patch.setattr(recorded, "HERE", recordings(tmp_path_factory.mktemp("recordings")))
+        with Visit(chromium, root + PAGE) as visit:
+            assert not visit.settle()
+            visit.page.wait_for_function("() => !document.querySelector('.later progress')", timeout=60_000)
+            yield visit.page
+            assert not visit.said
 
 
 def number(page: Any, figure: str, name: str) -> float:
@@ -127,6 +151,19 @@ def test_the_numbers_under_a_token_are_the_librarys(page: Any, run: Run) -> None
     assert "ppo-rollout.token=2" in page.url
     figure.locator("button.reset").click()
     page.wait_for_function("() => !document.querySelector('.later progress')", timeout=60_000)
+
+
+def test_what_recipes_measured_is_shown_point_by_point(page: Any) -> None:
+    for figure, which in (("tradeoff", ("ppo", "dpo", "grpo")), ("hacking", ("bad", "held", "better"))):
+        slider = page.locator(f"glaswerk-{figure} input[data-key=at]")
+        for at in (0, 2, 1):
+            slider.fill(str(at))
+            for place, each in enumerate(which):
+                assert number(page, figure, f"plain-{each}") == pytest.approx(0.1 * place + 0.01 * at)
+                assert number(page, figure, f"kl-{each}") == pytest.approx(2.0 * at + place)
+            said = page.locator(f"glaswerk-{figure} .written").all_inner_texts()
+            assert all(f"{each} {at} 2" in " ".join(said) for each in which)
+            assert f"{which[0]} {at + 1} 2" not in " ".join(said)
 
 
 def test_ones_own_principle_is_applied(page: Any, run: Run) -> None:
