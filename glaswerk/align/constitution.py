@@ -124,6 +124,11 @@ def read_verdict(reply: str) -> float | None:
     return float(said == {"A"}) if len(said) == 1 else None
 
 
+def same_words(one: str, other: str) -> bool:
+    """Whether two texts say the same but for spaces and capitals."""
+    return one.casefold().split() == other.casefold().split()
+
+
 def both_orders(first: float | None, second: float | None) -> float | None:
     """How likely the first answer is the better one, without the judge's lean to a place; None where that is not known
     or too near to a half. ``first`` and ``second``: how likely A was, with the answers in their order and the other way
@@ -219,16 +224,20 @@ def revised(
     asked = list(zip(questions, answers, chosen, strict=True))
     critiques = texts_of(judge, [to_criticise(*one, language) for one in asked], "no critique", max_tokens, seed)
     to_do = [i for i, critique in enumerate(critiques) if critique is not None]
-    talks = [to_revise(*asked[i], critiques[i] or "", language) for i in to_do]
-    found = dict(zip(to_do, texts_of(judge, talks, "no revision", max_tokens, seed + 1), strict=True))
+    said = [critiques[i] or "" for i in to_do]
+    talks = [to_revise(*asked[i], critique, language) for i, critique in zip(to_do, said, strict=True)]
+    found = dict(zip(to_do, texts_of(judge, talks, "no revision", max_tokens, seed + 1, said), strict=True))
     return [
         Revised(question, answer, principle, critiques[i], found.get(i))
         for i, (question, answer, principle) in enumerate(asked)
     ]
 
 
-def texts_of(judge: Judge, asked: Sequence[Messages], what: str, max_tokens: int, seed: int) -> list[str | None]:
-    """Texts that can be used, or None."""
+def texts_of(
+    judge: Judge, asked: Sequence[Messages], what: str, max_tokens: int, seed: int, unlike: Sequence[str] = ()
+) -> list[str | None]:  # fmt: skip
+    """Texts that can be used, or None. One that says again what it is to be ``unlike`` cannot: small judges repeat
+    their critique where they are to revise, and the assistant would learn to say critiques."""
     found: list[str | None] = [None] * len(asked)
     left = list(range(len(asked)))
     for attempt in range(1 + AGAIN):
@@ -236,7 +245,8 @@ def texts_of(judge: Judge, asked: Sequence[Messages], what: str, max_tokens: int
             break
         replies = judge.write([asked[i] for i in left], max_tokens, seed + 1000 * attempt)
         for i, reply in zip(left, replies, strict=True):
-            found[i] = read_text(reply or "")
+            text = read_text(reply or "")
+            found[i] = None if text and unlike and same_words(text, unlike[i]) else text
         left = [i for i, reply in zip(left, replies, strict=True) if reply is not None and found[i] is None]
     judge.failures[what] += sum(text is None for text in found)
     return found

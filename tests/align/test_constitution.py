@@ -115,6 +115,16 @@ def test_nonsense_is_asked_again_counted_and_never_used() -> None:
     assert judge.failures == Counter({"no critique": 1, "no revision": 0})
 
 
+def test_a_critique_said_again_is_no_revision() -> None:
+    judge = Scripted(
+        "It is too long.", "It is rude.", "It is  too long.", "It is rude.", "A cat.", "it is rude.", "It is rude."
+    )
+    found = revised(judge, ["What is a cat?", "And a dog?"], ["A long cat.", "Dog!"], ["Be short.", "Be kind."])
+    # both revisions repeat; asked again, the first is one, and the second repeats to the last
+    assert found[0].revision == "A cat." and found[1].revision is None
+    assert found[1].critique == "It is rude." and judge.failures["no revision"] == 1 and not judge.replies
+
+
 def test_an_answer_that_cannot_be_asked_about_is_not_asked_again() -> None:
     judge = Scripted(None)
     (found,) = revised(judge, ["Q"], ["A"], ["P p p"])
