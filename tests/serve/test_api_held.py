@@ -148,6 +148,10 @@ def test_a_long_body_is_refused_with_and_without_a_length(serving: Callable[...,
         assert http.post("/v1/completions", content=body, headers=head).status_code == 413
         answer = http.post("/v1/completions", content=iter([body[:1500], body[1500:]]), headers=head)
         assert answer.status_code == 413 and answer.json()["error"]["code"] == "body_too_long"
+        for _ in range(10):  # whoever sends much more is told, too, and not cut off before
+            assert http.post("/v1/completions", content=b"x" * 5_000_000, headers=head).status_code == 413
+            parts = iter([b"x" * 1_000_000] * 5)
+            assert http.post("/v1/completions", content=parts, headers=head).status_code == 413
         served.until_quiet()
 
 

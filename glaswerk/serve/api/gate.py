@@ -7,6 +7,8 @@ the queue, which need to know what is asked (``routes.py``).
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import logging
 import secrets
@@ -24,6 +26,8 @@ log = logging.getLogger("glaswerk.serve")
 
 #: what needs no key: whether it lives, and pages that hold nothing of anybody
 OPEN = ("/", "/docs", "/favicon.ico", "/health", "/health/live", "/health/ready")
+#: how much of a body that is too long is let go by, and for how long
+MOST_DRAINED, DRAIN_SECONDS = 16 * 2**20, 10
 HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -93,8 +97,20 @@ class Passage:
         message = await self._receive()
         self.size += len(message.get("body", b""))
         if self.size > self.gate.body:
+            if message.get("more_body"):
+                await self.drain()
             raise self.too_long()
         return message
+
+    async def drain(self) -> None:
+        """Let what is left of a body go by: a client that is cut off while it sends never reads why."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while self.size <= self.gate.body + MOST_DRAINED:
+                    message = await self._receive()
+                    self.size += len(message.get("body", b""))
+                    if not message.get("more_body"):
+                        return
 
     async def send(self, message: Message) -> None:
         """On to the client, with our headers."""
@@ -111,9 +127,11 @@ class Passage:
         """Answer with a problem, where nothing was answered yet."""
         if self.status:
             return
+        if problem.status == 413 and self.size == 0:
+            await self.drain()
         body = json.dumps(problem.body()).encode()
         headers = {"content-type": "application/json", "content-length": str(len(body)), **problem.headers()}
-        if problem.status == 413:  # what is left of the body is not read
+        if problem.status == 413:  # there may be still more of it
             headers["connection"] = "close"
         await self.send(
             {
