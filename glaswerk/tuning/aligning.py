@@ -21,7 +21,7 @@ from glaswerk.opened import load
 from glaswerk.progress import Progress
 from glaswerk.run import JUDGES, Run
 from glaswerk.stages import stage_report
-from glaswerk.tuning.constitutional import SELF, constitution
+from glaswerk.tuning.constitutional import REVISIONS_FILE, SELF, constitution
 from glaswerk.tuning.gathered import named, usual
 from glaswerk.tuning.planned import agreed, check_budget, forget
 from glaswerk.tuning.preferring import dpo, reject, reward
@@ -116,7 +116,9 @@ def make(
     try:
         METHODS[method](Work(job, method, stage, opened, sources, began, minutes, steps, rank, beta, show, task, judge))
     except GlaswerkError:
-        if job.data["plan"].get(method, {}).keys() <= {"asked"}:  # refused before a step: nothing is to go on with
+        # refused before a step: nothing is to go on with, but for what a judge said, which was slow or paid for
+        said = (job.resume(method) / REVISIONS_FILE).is_file()
+        if job.data["plan"].get(method, {}).keys() <= {"asked"} and not said:
             forget(job, method)
         raise
 

@@ -28,6 +28,7 @@ from glaswerk.align.constitution import (
     load_principles,
     our_principles,
     revised,
+    to_revise,
     verdicts,
 )
 from glaswerk.align.endpoint import Endpoint
@@ -54,6 +55,8 @@ TOGETHER, MOST, FEW = 16, 400, 8
 UNUSABLE, LOOKED = 0.5, 48
 #: the share of the budget in which the judge revises, and up to which it compares
 REVISING, COMPARING = 0.35, 0.7
+#: fewer tokens are no answer
+LEAST_ROOM = 10
 #: how the two answers are drawn that are compared
 DRAWN = {"temperature": 1.0, "top_p": 0.95}
 
@@ -67,12 +70,13 @@ def constitution(work: Work) -> None:
     questions = [questions[i] for i in np.random.default_rng(work.job.data["seed"]).permutation(len(questions))]
     if work.steps is not None:
         questions = questions[: max(TOGETHER, QUESTIONS * work.steps // 4)]
-    changed = revisions(work, judge, questions, rules, tongue)
+    room = room_for(judge, work.opened, questions, rules, tongue)
+    changed = revisions(work, judge, questions, rules, tongue, room)
     model, before = begun(work)
     learn, back = work.tokens([Pair.of(one.question, str(one.revision), one.answer, "revised") for one in changed])
     learn_chosen(work, model, learn + back)
     model.eval()
-    pairs = preferences(work, judge, questions, rules, tongue)
+    pairs = preferences(work, judge, questions, rules, tongue, room)
     facts: dict[str, Any] = {"judge": judge.name, "principles": len(rules), "revisions": len(changed)}
     if len(pairs) < FEW:
         work.show.note(f"{len(pairs)} verdicts tell answers apart: too few to prefer by, so the revisions are all")
@@ -104,6 +108,26 @@ def judge_of(name: str, assistant: OpenedModel) -> Judge:
     return Local(opened)
 
 
+def room_for(
+    judge: Judge, assistant: OpenedModel, questions: Sequence[str], rules: Sequence[str], tongue: str
+) -> int:  # fmt: skip
+    """Tokens of an answer, a critique and a revision, so that a judge here can read all of them with what is asked.
+    Raises :class:`GlaswerkError` where its context is too short for that."""
+    most = min(REPLY, assistant.model.config.context // 2)
+    if not isinstance(judge, Local):
+        return most
+    some = max(questions, key=len)
+    asked = max(len(judge.opened.chat_ids(to_revise(some, "", rule, "", tongue))) for rule in rules)
+    context = judge.opened.model.config.context
+    room = min(most, (context - asked) // 4)  # three of them, and another tokenizer may need more for each
+    if room < LEAST_ROOM:
+        raise GlaswerkError(
+            f"{judge.name} reads {context} tokens, of which what a judge is asked takes {asked}: too few are left for "
+            "an answer; take another --judge (smollm2), shorter principles with --data, or a run with more context"
+        )
+    return room
+
+
 def spoken(work: Work) -> str:
     """The language of most of the run's texts, which the judge is asked in."""
     tongues = [language(document.text) for document in titled(work.job)[:200]]
@@ -112,7 +136,7 @@ def spoken(work: Work) -> str:
 
 # ---------------------------------------------------------------------------------------------- the first half
 def revisions(
-    work: Work, judge: Judge, questions: Sequence[str], rules: Sequence[str], tongue: str
+    work: Work, judge: Judge, questions: Sequence[str], rules: Sequence[str], tongue: str, room: int
 ) -> list[Revised]:  # fmt: skip
     """Answers criticised and revised, as many as there is time for; those of an earlier sitting first. Returns those
     whose revision is another text than the answer. Raises :class:`GlaswerkError` where the judge says too little that
@@ -120,7 +144,6 @@ def revisions(
     file = work.job.resume(work.name) / REVISIONS_FILE
     done = [Revised(**row) for row in rows(file, judge.failures)]
     seed, show = work.job.data["seed"], work.show
-    room = min(REPLY, work.opened.model.config.context // 2)
     show.start("critique", len(questions), "answers")
     show.advance(len(done))
     learned = (work.job.resume(work.name) / CHOSEN_FILE).is_file()  # then no more of them are
@@ -138,8 +161,8 @@ def revisions(
         append(file, [asdict(one) for one in found], judge.failures - failed)
         done += found
         show.advance(len(part))
-        usable([one.revision is not None for one in done], judge, "critique and revision")
-    usable([one.revision is not None for one in done], judge, "critique and revision", LOOKED // 6)
+        usable([one.revision is not None for one in done], judge, "critique and revision", file.parent)
+    usable([one.revision is not None for one in done], judge, "critique and revision", file.parent, LOOKED // 6)
     changed = [one for one in done if one.revision and one.answer.strip() and one.revision != one.answer.strip()]
     if not changed:
         raise GlaswerkError(f"{judge.name} revised none of {len(done)} answers: there is nothing to learn; "
@@ -150,7 +173,7 @@ def revisions(
 
 # ---------------------------------------------------------------------------------------------- the second half
 def preferences(
-    work: Work, judge: Judge, questions: Sequence[str], rules: Sequence[str], tongue: str
+    work: Work, judge: Judge, questions: Sequence[str], rules: Sequence[str], tongue: str, room: int
 ) -> list[Pair]:  # fmt: skip
     """Two answers to each question, compared by a principle; pairs of those that the verdict tells apart."""
     kept = work.job.resume(work.name)
@@ -159,7 +182,6 @@ def preferences(
     file = kept / VERDICTS_FILE
     done = rows(file, judge.failures)
     seed, show = work.job.data["seed"], work.show
-    room = min(REPLY, work.opened.model.config.context // 2)
     show.start("verdicts", len(questions), "questions")
     show.advance(len(done))
     for start in range(len(done), len(questions), TOGETHER):
@@ -198,13 +220,13 @@ def over(work: Work, share: float) -> bool:
     return work.steps is None and time.perf_counter() - work.began > share * 60 * work.minutes
 
 
-def usable(fine: Sequence[bool], judge: Judge, what: str, least: int = LOOKED) -> None:
+def usable(fine: Sequence[bool], judge: Judge, what: str, kept: Path, least: int = LOOKED) -> None:
     """Raises :class:`GlaswerkError` where too much of what the judge said cannot be used."""
     bad = len(fine) - sum(fine)
     if len(fine) >= least and bad > UNUSABLE * len(fine):
         raise GlaswerkError(
             f"{judge.name} gave no usable {what} for {bad:,} of {len(fine):,} answers{told(judge)}: what it gave is "
-            "kept and none of the rest is used; take another --judge"
+            f"kept in {kept} and none of it is used; delete that folder and take another --judge"
         )
 
 

@@ -106,6 +106,7 @@ def test_a_judge_that_says_nothing_usable_stops(run: Path, judge: str, monkeypat
     with pytest.raises(GlaswerkError, match=r"gave no usable critique and revision for \d+ of \d+ answers"):
         align(run, method="constitution", judge=judge, steps=8)
     assert not (run / "constitution").exists() and torch.equal(load_model(run / "sft").embedding, before)
+    assert (run / "resume" / "constitution" / "revisions.jsonl").is_file(), "what it gave is kept, as is said"
 
 
 def test_verdicts_that_depend_on_the_order_are_no_preference(
@@ -116,6 +117,36 @@ def test_verdicts_that_depend_on_the_order_are_no_preference(
     stage = Run(run).data["stages"]["constitution"]
     assert stage["pairs"] == 0 and stage["judge: no difference beside the order"] == 20 and stage["revisions"] > 0
     assert not (run / "constitution" / "pairs.jsonl").exists()
+
+
+def test_a_judge_that_breaks_off_loses_nothing_it_said(
+    run: Path, judge: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was slow or paid for is kept where the judge stops answering, and going on asks the rest."""
+    other = Path(shutil.copytree(run, tmp_path / "other"))
+    whole = align(other, method="constitution", judge=judge, steps=3)
+    count, write = [0], Local.write
+
+    def dies(self: Local, talks: Sequence[Messages], max_tokens: int, seed: int) -> list[str | None]:
+        count[0] += len(talks)
+        if count[0] > 35:
+            raise GlaswerkError("the judge does not answer")
+        return write(self, talks, max_tokens, seed)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Local, "write", dies)
+        with pytest.raises(GlaswerkError, match="does not answer"):
+            align(run, method="constitution", judge=judge, steps=3)
+    assert (run / "resume" / "constitution" / "revisions.jsonl").is_file()
+    assert align(run, method="constitution", judge=judge, steps=3)["sha256"] == whole["sha256"]
+
+
+def test_a_judge_that_cannot_read_enough_is_refused_before_it_is_asked(run: Path) -> None:
+    rules = run / "long.txt"
+    rules.write_text("Be kind and short and plain and honest. " * 20, encoding="utf-8")
+    with pytest.raises(GlaswerkError, match=r"reads \d+ tokens, of which what a judge is asked takes \d+"):
+        align(run, method="constitution", data=[str(rules)], steps=2)
+    assert not (run / "resume").exists() and "constitution" not in Run(run).data["plan"]
 
 
 @pytest.mark.parametrize(
