@@ -74,7 +74,19 @@ def main(chapters: list[str], first: bool) -> None:
                 keep(told["then"], asked_by(visit, root), told["first"])
             write(union(told, before))
             print(f"{path}: {sum(map(len, told['then'].values()))} questions so far", file=sys.stderr)
+    in_parts(told)
     write(told)
+
+
+def in_parts(told: Questions) -> None:
+    """What comes in parts is asked for whole: a figure may have been moved on before its last part."""
+    for kinds in told.values():
+        for kind, asked in kinds.items():
+            every = [each["part"] for part in told.values() for each in part.get(kind, []) if "part" in each]
+            if not every or not all(type(one) is int for one in every):
+                continue
+            whole = [{**each, "part": part} for each in asked for part in range(max(every) + 1)]
+            keep(kinds, [(kind, each) for each in whole], told["first"] if kinds is told.get("then") else None)
 
 
 def union(told: Questions, before: Questions) -> Questions:
