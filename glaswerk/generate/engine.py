@@ -6,15 +6,18 @@ done makes room at once. Keys and values lie in pages (``pages.py``); whose turn
 run out, somebody is sent back to wait with all pages released, and later reads the text again.
 
 Sampling, stop texts and streaming are those of ``decoding.py``: every request is one of its rows. The forward pass is
-the decoder's own. No threads and no clock: a server calls ``step`` and hands on what comes.
+the decoder's own. No threads and no clock: a server calls ``step`` and hands on what comes. Each request may choose
+one of the model's LoRA adapters; a pass serves several (``lora.each_its_own``).
 
-Two ways to compute a round. Usually texts of like length lie side by side in one pass; then the last bits of a logit
-depend on the company, and where two tokens are as good as equal so may the choice. With ``invariant=True`` each text is
-computed by itself, in pieces that depend only on the text: whole pages of the prompt, then one token at a time, also
-when it is read again. The same request then has bitwise the same logits whatever else runs. It costs what batching
-gains: every text reads all the weights for every token, and for every page of its prompt.
+Where all matrices are quantized, a round is one pass over all its tokens, and pages are read where they lie
+(``inplace.py``). Elsewhere texts of like length lie side by side, padded, in as many passes as waste little.
 
-Left out: adapters per request, speculative decoding, a fast path for one row (``program.py``), several GPUs.
+Usually the last bits of a logit depend on the company, and where two tokens are as good as equal so may the choice.
+With ``invariant=True`` the same request has bitwise the same logits whatever else runs. For quantized models that costs
+next to nothing. For others each text is then computed by itself, in pieces that depend only on the text: whole pages of
+the prompt, then one token at a time, also when it is read again; it costs what batching gains.
+
+Left out: speculative decoding, several GPUs.
 
 Shapes: B batch, T time, C width, N texts that get a token, V vocabulary.
 """
@@ -24,7 +27,9 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -32,9 +37,12 @@ from torch import Tensor
 from glaswerk.errors import GlaswerkError
 from glaswerk.generate.constrain import grammar
 from glaswerk.generate.decoding import Piece, Row, end_set, seen_tokens
+from glaswerk.generate.inplace import Passes, fits
 from glaswerk.generate.pages import Paged, Pages, Store, page_name
+from glaswerk.generate.program import KEPT_AS
 from glaswerk.generate.sampling import SamplingOptions, choose, penalize_repetition
 from glaswerk.generate.schedule import FairQueue
+from glaswerk.model import lora
 from glaswerk.model.decoder import Decoder
 from glaswerk.tokenizer.interface import Tokenizer
 
@@ -54,6 +62,8 @@ class Request:
     arrival: int
     #: the name that the page before the first would have
     salt: bytes
+    #: which LoRA adapter answers, alone; None: the model as it is
+    adapter: str | None = None
     #: "waiting", "running" or "finished"
     state: str = "waiting"
     #: as in :class:`Piece`, and "error" (then ``error`` says which) or "cancelled"
@@ -137,7 +147,8 @@ class Engine:
     ) -> None:
         if min(page, rows, round_tokens) < 1 or (pages is not None and pages < 1):
             raise GlaswerkError("pages, page, rows and round_tokens must be at least 1")
-        config, dtype = model.config, model.compute_dtype or model.embedding.dtype
+        config, in_place = model.config, fits(model, page)
+        dtype = KEPT_AS if in_place else model.compute_dtype or model.embedding.dtype
         if pages is None:
             each = 2 * config.layers * page * config.kv_heads * config.head_width * dtype.itemsize
             pages = max(1, min(rows * -(-config.context // page), MEMORY // each))
@@ -145,6 +156,8 @@ class Engine:
         self.rows, self.round_tokens, self.share, self.invariant = rows, round_tokens, share, invariant
         self.pages = Pages(pages, page)
         self.store = Store(config, pages, page, dtype, model.embedding.device)
+        self.passes = Passes(model, self.store) if in_place else None
+        self.adapters = frozenset(lora.adapters(model))
         self.queue: FairQueue[Request] = FairQueue()
         self.running: list[Request] = []
         self.counts = Counts()
@@ -163,11 +176,17 @@ class Engine:
         *,
         key: str = "",
         end_ids: Collection[int] | None = None,
+        adapter: str | None = None,
     ) -> Request:
         """Queue a prompt. ``key`` says whose it is: keys take turns, and never share pages. ``end_ids`` as in
-        ``stream``. Raises :class:`GlaswerkError` where the prompt is empty or leaves no room in the context, and where
-        the text could outgrow all pages there are.
+        ``stream``. ``adapter``: the LoRA adapter that answers, alone; None: the model as it is.
+
+        Raises :class:`GlaswerkError` where the prompt is empty or leaves no room in the context, where the text could
+        outgrow all pages there are, and where there is no such adapter.
         """
+        if adapter is not None and adapter not in self.adapters:
+            there = ", ".join(sorted(self.adapters)) or "none"
+            raise GlaswerkError(f"there is no adapter {adapter!r}: there are {there}")
         ends = end_set(self.tokenizer, end_ids)
         row = Row(self.model, self.tokenizer, list(prompt_ids), options, ends, 0, grammar(self.tokenizer, options))
         most = len(row.prompt) + row.limit - 1  # the last token is never read
@@ -176,8 +195,9 @@ class Engine:
                 f"prompt and reply may need {most:,} tokens and the engine holds "
                 f"{self.pages.count * self.pages.size:,}: shorten the prompt or lower max_tokens"
             )
-        salt = hashlib.sha256(self._secret + key.encode("utf-8", "surrogatepass")).digest()
-        request = Request(key, options, row, self._arrivals, salt)
+        whose = hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
+        salt = hashlib.sha256(self._secret + whose + (adapter or "").encode()).digest()
+        request = Request(key, options, row, self._arrivals, salt, adapter)
         if options.repetition_penalty != 1:
             request.seen_1V = seen_tokens([row], self.known, self.never_seen(request))
         self._arrivals += 1
@@ -358,8 +378,10 @@ class Engine:
         self.counts.shared_tokens += tokens
 
     def _groups(self, parts: list[Part]) -> Iterable[list[Part]]:
-        """What is read in one pass: parts of like length, so that at most half of a pass is padding. Where every bit
-        counts each part alone, cut as it would always be cut."""
+        """What is read in one pass: where nothing is padded all of it, else parts of like length, so that at most half
+        of a pass is padding, or where every bit counts each part alone, cut as it would always be cut."""
+        if self.passes is not None:
+            return [parts] if parts else []
         if self.invariant:
             return [[piece] for part in parts for piece in self._cuts(part)]
         groups: list[list[Part]] = []
@@ -383,24 +405,52 @@ class Engine:
 
     def _read(self, parts: list[Part]) -> list[tuple[Request, Piece]]:
         """One pass of the model. Those whose text it has read to the end get their next token."""
-        starts, counts = [part.start for part in parts], [part.count for part in parts]
-        longest = max(counts)
-        device = self.model.embedding.device
-        ids_BT = torch.zeros(len(parts), longest, dtype=torch.long)
-        for place, part in enumerate(parts):
-            ids_BT[place, : part.count] = torch.tensor(part.request.tokens(part.start, part.start + part.count))
-        cache = Paged(self.store, [part.request.pages for part in parts], starts, counts)
-        x_BTC = self.model.hidden(ids_BT.to(device), cache=cache, positions=cache.positions_BT, mask=cache.mask_BTS)
+        parts = sorted(parts, key=lambda part: (part.request.adapter or "", part.request.pages))
+        x_NC = self._ends_padded(parts) if self.passes is None else self._ends_in_place(self.passes, parts)
         self.counts.passes += 1
         for part in parts:
             self._was_read(part)
         ready = [place for place, part in enumerate(parts) if part.request.read == part.request.length]
         if not ready:
             return []
-        last = [counts[place] - 1 for place in ready]
-        logits_NV = self.model.head(x_BTC[torch.tensor(ready, device=device), torch.tensor(last, device=device)])
-        logits_NV = logits_NV[:, : self.known].float()
-        return [self._sample(parts[place].request, logits_V) for place, logits_V in zip(ready, logits_NV, strict=True)]
+        if len(ready) < len(parts):
+            x_NC = x_NC[torch.tensor(ready, device=x_NC.device)]
+        if self.invariant and self.passes is not None and len(ready) == 1:
+            x_NC = x_NC.expand(2, -1)  # as in company
+        logits_NV = self.model.head(x_NC)[: len(ready), : self.known].float()
+        return self._sample([parts[place].request for place in ready], logits_NV)
+
+    def _ends_in_place(self, passes: Passes, parts: list[Part]) -> Tensor:
+        """The hidden vector of each part's last token, ``[N, C]``; all tokens side by side."""
+        starts, counts = [part.start for part in parts], [part.count for part in parts]
+        ids = [number for part in parts for number in part.request.tokens(part.start, part.start + part.count)]
+        adapted = any(part.request.adapter is not None for part in parts)
+        with self._adapters(parts, counts, 1) if adapted else nullcontext():
+            x_NC = passes.read(ids, [part.request.pages for part in parts], starts, counts, not adapted, self.invariant)
+        return x_NC if len(ids) == len(parts) else x_NC[torch.tensor(counts).cumsum(0) - 1]
+
+    def _ends_padded(self, parts: list[Part]) -> Tensor:
+        """The same; the parts lie one above the other."""
+        starts, counts = [part.start for part in parts], [part.count for part in parts]
+        device = self.model.embedding.device
+        ids_BT = torch.zeros(len(parts), max(counts), dtype=torch.long)
+        for place, part in enumerate(parts):
+            ids_BT[place, : part.count] = torch.tensor(part.request.tokens(part.start, part.start + part.count))
+        cache = Paged(self.store, [part.request.pages for part in parts], starts, counts)
+        adapted = any(part.request.adapter is not None for part in parts)
+        with self._adapters(parts, [1] * len(parts), 0) if adapted else nullcontext():
+            x_BTC = self.model.hidden(ids_BT.to(device), cache=cache, positions=cache.positions_BT, mask=cache.mask_BTS)
+        last = torch.tensor(counts, device=device) - 1
+        return x_BTC[torch.arange(len(parts), device=device), last]
+
+    def _adapters(self, parts: list[Part], lengths: list[int], axis: int) -> AbstractContextManager[None]:
+        """Each part with its own adapter; neighbours with the same are taken together."""
+        found, end = [], 0
+        together = zip(parts, lengths, strict=True)
+        for adapter, some in groupby(together, key=lambda pair: pair[0].request.adapter):
+            begin, end = end, end + sum(length for _, length in some)
+            found.append(lora.Part(adapter, begin, end))
+        return lora.each_its_own(found, axis)
 
     def _was_read(self, part: Part) -> None:
         """The part is in its pages: full ones get their names, and the key pays for what is new."""
@@ -415,16 +465,56 @@ class Engine:
                 self.pages.name(request.pages[place], request.name(place, size))
 
     # ------------------------------------------------------------------ what comes next
-    def _sample(self, request: Request, logits_V: Tensor) -> tuple[Request, Piece]:
-        """The next token, chosen as ``decoding.steps`` chooses it."""
-        row, options = request.row, request.options
-        request.logits = logits_V
+    def _sample(self, requests: list[Request], logits_NV: Tensor) -> list[tuple[Request, Piece]]:
+        """The next tokens, chosen as ``decoding.steps`` chooses them: one call for all that are sampled alike."""
+        alike: dict[tuple[float, int | None, float, float], list[int]] = {}
+        numbers: dict[int, int | GlaswerkError] = {}
+        changed: dict[int, Tensor] = {}
+        for place, request in enumerate(requests):
+            request.logits = logits_NV[place]
+            try:
+                self._change(request, place, changed)
+            except GlaswerkError as error:
+                numbers[place] = error
+                continue
+            options = request.options
+            how = (options.temperature, options.top_k, options.top_p, options.min_p)
+            alike.setdefault(how, []).append(place)
+        for places in alike.values():
+            if changed or len(places) < len(requests):
+                some_NV = torch.stack([changed.get(place, logits_NV[place]) for place in places])
+            else:
+                some_NV = logits_NV
+            numbers.update(zip(places, self._chosen([requests[place] for place in places], some_NV), strict=True))
+        return [self._take(request, numbers[place]) for place, request in enumerate(requests)]
+
+    def _change(self, request: Request, place: int, changed: dict[int, Tensor]) -> None:
+        """Put the logits into ``changed`` where the request's options change them."""
+        logits_V = request.logits
+        assert logits_V is not None
+        if request.row.matcher is not None or request.options.shifts:
+            changed[place] = logits_V = request.row.constrain(logits_V)
+        if request.seen_1V is not None:
+            seen_1V = request.seen_1V.to(logits_V.device)
+            changed[place] = penalize_repetition(logits_V[None], seen_1V, request.options.repetition_penalty)[0]
+
+    def _chosen(self, requests: list[Request], logits_NV: Tensor) -> list[int | GlaswerkError]:
+        """A token for each of some requests that are sampled alike; who has logits that are no numbers fails alone."""
+        generators = [request.row.generator for request in requests]
+        options = requests[0].options
         try:
-            logits_1V = row.constrain(logits_V)[None]
-            if request.seen_1V is not None:
-                seen_1V = request.seen_1V.to(logits_1V.device)
-                logits_1V = penalize_repetition(logits_1V, seen_1V, options.repetition_penalty)
-            (number,) = choose(logits_1V, options, [row.generator])
+            return list(choose(logits_NV, options, generators))
+        except GlaswerkError as error:
+            if len(requests) == 1:
+                return [error]
+        return [self._chosen([one], logits_NV[place : place + 1])[0] for place, one in enumerate(requests)]
+
+    def _take(self, request: Request, number: int | GlaswerkError) -> tuple[Request, Piece]:
+        """The request has its next token, or an error."""
+        row = request.row
+        try:
+            if isinstance(number, GlaswerkError):
+                raise number
             piece = row.take(number)
         except GlaswerkError as error:
             request.error = error

@@ -6,8 +6,9 @@ and of the page before it, back to a salt. Texts that begin alike, under one sal
 pages; nobody ever writes into a full page. A page that nobody uses keeps its name until its memory is needed.
 
 :class:`Pages` only counts, :class:`Store` has the numbers, and :class:`Paged` is what the decoder's one forward pass
-sees of them. Left out: who gets how many (``engine.py``), pages on disk, kernels that read pages in place: keys and
-values are copied together for each layer of each pass.
+sees of them: keys and values copied together for each layer of each pass, on any device and in any dtype. Left out:
+who gets how many (``engine.py``), pages on disk, the fast way of quantized models, which reads pages where they lie
+(``inplace.py``).
 
 Shapes: L layers, B batch, G key/value heads, T time, S slots of the longest row, N slots of all pages, D head width.
 """
@@ -90,7 +91,8 @@ class Pages:
 
 
 class Store:
-    """The memory of all pages, one tensor of keys and one of values ``[N, G, D]`` per layer."""
+    """The memory of all pages, one tensor of keys and one of values ``[N, G, D]`` per layer. Page ``p`` is the slots
+    ``p size`` to ``(p + 1) size``; how the numbers lie inside is the matter of who reads them."""
 
     def __init__(
         self, config: ModelConfig, pages: int, size: int, dtype: torch.dtype, device: torch.device | str

@@ -6,7 +6,7 @@ sizes) in order, like a CUDA graph (Nvidia, 2019) on the CPU. Afterwards a token
 the logits. Views cost nothing; anything that computes and is no recorded operation stops the recording, and the text is
 then generated without a program. Nothing can be left out silently.
 
-Left out: more than one row or token at a time.
+Left out: more than one row or token at a time; ``inplace.py`` records those of many texts.
 """
 
 from __future__ import annotations
@@ -79,6 +79,25 @@ def is_view(function: Any, arguments: Sequence[Any], out: Any) -> bool:
     return all(isinstance(view, Tensor) and view.untyped_storage().data_ptr() in given for view in made)
 
 
+class Recording:
+    """Recorded calls as one call: ``run`` computes them again, each thread its part."""
+
+    def __init__(self, calls: Sequence[Call], results: Sequence[Tensor]) -> None:
+        found = library()
+        assert found is not None
+        self.threads = torch.get_num_threads()
+        self.steps, self.memory = laid_out(calls, results, found, self.threads)
+        self.count = len(calls)
+        # the steps know only addresses: what lies there must live as long as they do, also where a model moves on
+        self.held = [tensor.untyped_storage() for call in calls for tensor in filter_none(call.tensors)]
+        self._run = found.gw_run
+        self._programs = (ctypes.c_void_p * self.threads)(*(ctypes.addressof(steps) for steps in self.steps))
+
+    def run(self) -> None:
+        """Compute all of it."""
+        self._run(self._programs, self.count, self.threads)
+
+
 class Program:
     """A model's decode step for one row, on its own ``cache``.
 
@@ -97,21 +116,13 @@ class Program:
             self.logits = model.head(model.hidden(ids_BT, cache=cache)[:, -1])
             best = ops.argmax(self.logits[:, :known], value)
         self._best, self._value = best.numpy(), value.numpy()
-        found = library()
-        assert found is not None
-        self.threads = torch.get_num_threads()
-        self.steps, self.memory = laid_out(recorder.calls, (self.logits, best), found, self.threads)
-        self.count = len(recorder.calls)
-        # the steps know only addresses: what lies there must live as long as they do, also where a model moves on
-        self.held = [tensor.untyped_storage() for call in recorder.calls for tensor in filter_none(call.tensors)]
-        self._run = found.gw_run
-        self._programs = (ctypes.c_void_p * self.threads)(*(ctypes.addressof(steps) for steps in self.steps))
+        self.recording = Recording(recorder.calls, (self.logits, best))
 
     def step(self, token: int) -> None:
         """Read one more token."""
         self.cache.room(1)
         self._id[0, 0] = token
-        self._run(self._programs, self.count, self.threads)
+        self.recording.run()
         self.cache.length += 1
 
     @property

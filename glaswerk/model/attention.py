@@ -59,7 +59,9 @@ class Attention(nn.Module):
         H, G, D = self.heads, self.groups, self.head_width
         qkv_BTE = self.qkv(x_BTC)
         if many.ready() and cache is not None:
-            norms = (self.q_norm.weight, self.k_norm.weight) if self.q_norm and self.k_norm else (None, None)
+            norms: tuple[Tensor | None, Tensor | None] = (None, None)
+            if self.q_norm is not None and self.k_norm is not None:
+                norms = self.q_norm.weight, self.k_norm.weight
             eps = self.q_norm.eps if self.q_norm else 0.0
             if cache.in_place:
                 return self.output(cache.attend(self.layer, qkv_BTE, *norms, eps))

@@ -132,7 +132,8 @@ class Decoder(nn.Module):
         longest = start + T - (0 if pad is None else int(pad.min()))
         if mask is not None and positions is not None:
             longest = int(positions.max()) + 1
-        if longest > self.config.context:
+        in_place = cache is not None and cache.in_place
+        if longest > self.config.context and not in_place:  # there texts lie side by side, each of which was measured
             raise GlaswerkError(
                 f"{longest} tokens are more than the context of {self.config.context}; shorten the text"
             )
@@ -149,7 +150,7 @@ class Decoder(nn.Module):
         turn = None
         if self.rotary is not None and alone and cache is not None:
             turn = self.rotary.at(cache.position, cache.slots)
-        elif self.rotary is not None:
+        elif self.rotary is not None and not in_place:
             turn = self.rotary(start if positions is None else positions, T, x_BTC.dtype)
             if taps is not None:
                 turn = (tap(taps, "position.cosine", turn[0]), tap(taps, "position.sine", turn[1]))
@@ -182,10 +183,14 @@ class Decoder(nn.Module):
         operations for many tokens have (``native/many.py``)."""
         if ids_BT.shape[0] != 1 or ids_BT.shape[1] == 1 or positions is not None or pad is not None:
             return False
+        return self.in_bytes(ids_BT)
+
+    def in_bytes(self, ids_BT: Tensor) -> bool:
+        """Whether all matrices of the blocks are quantized, in shapes that the operations for many tokens have."""
         if not many.fast(ids_BT) or self.config.head_width % 16 or self.config.mlp_width % 16:
             return False
         return all(
-            isinstance(matrix, QuantizedLinear)
+            isinstance(getattr(matrix, "base", matrix), QuantizedLinear)
             for block in self.blocks
             if isinstance(block, Block)
             for matrix in (block.attention.qkv, block.attention.output, block.mlp.up, block.mlp.down)

@@ -3,7 +3,8 @@
 ``y = x W.T + scale * (x A.T) B.T`` with A ``[R, K]`` drawn small and B ``[N, R]`` zero at first, so that an adapter
 begins as no change at all; ``scale = alpha / rank``. Targets have their Hugging Face names (``q_proj``, ``c_attn``):
 where the decoder has fused some of them into one matrix, their adapters are fused as well, with a block-diagonal B.
-One base can carry several adapters; none, one or their sum is in use. The base may be quantized (QLoRA, ``nf4.py``).
+One base can carry several adapters; none, one or their sum is in use, or each part of a batch has its own
+(:func:`each_its_own`). The base may be quantized (QLoRA, ``nf4.py``).
 
 Left out: dropout on the adapter's way, DoRA, adapters of embeddings; files (``adapter.py``); training (``align``).
 Shapes: N outputs, K inputs, R rank.
@@ -13,7 +14,9 @@ from __future__ import annotations
 
 import math
 import re
+import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -106,6 +109,36 @@ class Pair(nn.Module):
         return self.scale * (self.b @ self.a)
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some of a batch, from ``begin`` up to ``end``, and its adapter; None: those in use."""
+
+    adapter: str | None
+    begin: int
+    end: int
+
+
+class Parts(threading.local):
+    """Which adapter each part of this thread's batch has, and along which axis it is cut; None: no such batch."""
+
+    parts: Sequence[Part] | None = None
+    axis = 0
+
+
+PARTS = Parts()
+
+
+@contextmanager
+def each_its_own(parts: Sequence[Part], axis: int) -> Iterator[None]:
+    """Meanwhile, in this thread, the parts of a batch along ``axis`` have adapters of their own."""
+    before = PARTS.parts, PARTS.axis
+    PARTS.parts, PARTS.axis = parts, axis
+    try:
+        yield
+    finally:
+        PARTS.parts, PARTS.axis = before
+
+
 class LoRALinear(nn.Module):
     """Stands where a linear layer stood, which it holds as ``base``; ``adapters[name][piece]`` are its pairs."""
 
@@ -117,6 +150,8 @@ class LoRALinear(nn.Module):
         self.merged: Linear | None = None
 
     def forward(self, x: Tensor) -> Tensor:
+        if PARTS.parts is not None:
+            return self.each_its_own(x, PARTS.parts, PARTS.axis)
         if self.merged is not None:
             return self.merged(x)
         pairs = self.in_use()
@@ -125,6 +160,29 @@ class LoRALinear(nn.Module):
             return y
         a_RK, b_NR = fused(pairs, self.rows)
         return y + F.linear(F.linear(x, a_RK.to(x.dtype)), b_NR.to(x.dtype))
+
+    def each_its_own(self, x: Tensor, parts: Sequence[Part], axis: int) -> Tensor:
+        """The base once for all, and beside it each part's own adapter."""
+        y: Tensor = self.base(x)
+        for part in parts:
+            if part.adapter is None:
+                pairs = self.in_use()
+            else:
+                pairs = self.pairs(part.adapter) if part.adapter in self.adapters else []
+            if pairs:
+                a_RK, b_NR = fused(pairs, self.rows)
+                some = x.narrow(axis, part.begin, part.end - part.begin)
+                change = F.linear(F.linear(some, a_RK.to(x.dtype)), b_NR.to(x.dtype))
+                y.narrow(axis, part.begin, part.end - part.begin).add_(change)
+        return y
+
+    def swiglu(self, x: Tensor) -> Tensor:
+        """``silu(gate) * up`` of gate rows, then up rows (as ``QuantizedLinear.swiglu``)."""
+        if PARTS.parts is None and self.merged is None and not self.in_use():
+            alone: Tensor = self.base.swiglu(x)  # type: ignore[operator]
+            return alone
+        gate, up = self(x).chunk(2, -1)
+        return F.silu(gate) * up
 
     def extra_repr(self) -> str:
         """Which adapters are in use."""

@@ -1,8 +1,8 @@
 // Causal attention of many new tokens of one text: their keys and values go into the cache, each query looks at all
 // slots up to its own. Two kernels: the first turns keys, fills the cache and lays keys and values out in pairs of bf16;
 // the second takes six queries at a time, so that each loaded key or value serves six. Products are bf16, sums fp32.
+#include "pairs.h"
 #include "step.h"
-#include "vector.h"
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -13,21 +13,6 @@ constexpr int TOKENS = 6, BLOCKS = 2;  // queries, and vectors of 16 keys, that 
 constexpr int64_t KEYS = BLOCKS * LANES;
 
 int64_t padded(int64_t slots) { return (slots + KEYS - 1) / KEYS * KEYS; }
-
-// A head's vector on its way from the matrix to the product: norm (or none), rotation (or none), times scale.
-void turn(float *out, const float *x, const float *weight, const float *cos, const float *sin, int64_t D, float eps, float scale) {
-    float squares = 0;
-    if (weight) for (int64_t d = 0; d < D; d++) squares += x[d] * x[d];
-    float size = weight ? 1.0f / std::sqrt(squares / (float)D + eps) : 1.0f;
-    for (int64_t d = 0; d < D; d++) out[d] = x[d] * (weight ? size * weight[d] : 1.0f);
-    if (cos)
-        for (int64_t i = 0, half = D / 2; i < half; i++) {
-            float first = out[i], second = out[half + i];
-            out[i] = first * cos[i] + second * sin[i];
-            out[half + i] = second * cos[half + i] + first * sin[half + i];
-        }
-    for (int64_t d = 0; d < D; d++) out[d] *= scale;
-}
 
 // Sixteen slots of one key head, [slot][d] in floats.
 template <class T>
@@ -78,24 +63,6 @@ template <class T> void lay_out(const Step &s, int thread, int threads) {
     }
 }
 
-// scores[r][s] = q[r] . k[s] for two blocks of keys.
-template <int R> INLINE void score(float *scores, int64_t S, const uint32_t *q, const uint32_t *k, int64_t D) {
-    Floats sums[R][BLOCKS] = {};
-    const uint32_t *k1 = k + D / 2 * LANES;
-    for (int64_t d = 0; d < D / 2; d++) {
-        Words k0 = load_as<Words>(k + d * LANES), other = load_as<Words>(k1 + d * LANES);
-#pragma GCC unroll 8
-        for (int r = 0; r < R; r++) {
-            Words pair = Words{} + q[r * D / 2 + d];
-            keep(pair);
-            sums[r][0] = dot_pairs(sums[r][0], k0, pair);
-            sums[r][1] = dot_pairs(sums[r][1], other, pair);
-        }
-    }
-#pragma GCC unroll 8
-    for (int r = 0; r < R; r++) store(scores + r * S, sums[r][0]), store(scores + r * S + LANES, sums[r][1]);
-}
-
 // out[r] = share[r] * weights[r] . values: 16 W columns from d on.
 template <int R, int W>
 INLINE void mix(float *out, int64_t stride, const uint32_t *weights, int64_t S, const uint32_t *values, int64_t D, int64_t pairs, const float *share) {
@@ -129,7 +96,7 @@ template <int R> void attend(const Step &s, float *memory, int64_t h, int64_t t)
         for (int64_t d = 0; d < D; d += LANES) store(queries + r * D + d, load(q + d));
     }
     const uint32_t *keys = s.to<uint32_t>(1) + g * all_slots * D / 2, *values = s.to<uint32_t>(2) + g * all_slots * D / 2;
-    for (int64_t k = 0; k < S; k += KEYS) score<R>(scores + k, S, (uint32_t *)queries, keys + k * D / 2, D);
+    for (int64_t k = 0; k < S; k += KEYS) score<R, BLOCKS>(scores + k, S, (uint32_t *)queries, keys + k * D / 2, keys + (k + LANES) * D / 2, D);
     for (int r = 0; r < R; r++) {
         float *row = scores + r * S;
         int32_t seen = (int32_t)(start + t + r + 1);

@@ -22,7 +22,9 @@ from glaswerk.errors import GlaswerkError
 from glaswerk.home import replacing, subfolder
 
 FOLDER = Path(__file__).parent
-SOURCES = ("small.cpp", "linear.cpp", "attention.cpp", "many.cpp", "gemm.cpp", "attend_many.cpp", "run.cpp")
+SOURCES = (
+    "small.cpp", "linear.cpp", "attention.cpp", "many.cpp", "gemm.cpp", "attend_many.cpp", "paged.cpp", "run.cpp",
+)  # fmt: skip
 #: -ffp-contract: a product and a sum may be one instruction. No -ffast-math: sums are added in the order written
 FLAGS = ("-std=c++17", "-O3", "-ffp-contract=fast", "-fPIC", "-pthread", "-w")
 
