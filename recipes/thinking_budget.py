@@ -4,7 +4,7 @@ A model of 0.7 M parameters learns two tasks with written steps, sums of numbers
 (``glaswerk eval`` calls them arithmetic and cups), and half of the time to answer them at once. Then it answers test
 problems, which no stage has seen, with budgets from 0 tokens to as many as it likes: what is longer is cut and the
 answer asked for (budget forcing; Muennighoff et al. 2025). It is made to wait and to go on; it votes over several drawn
-replies (Wang et al. 2023); and GRPO rewards right answers of replies with steps, after which all is measured again.
+replies (Wang et al. 2023); and GRPO rewards right sums of replies with steps, after which all is measured again.
 
     python -m recipes.thinking_budget --out FOLDER [--seeds 3] [--record FILE]
 
@@ -107,7 +107,7 @@ def made(folder: Path, out: Path, seed: int) -> None:
     if not Run(folder).finished("sft"):
         sft(folder, chats=[chats], steps=ASSISTANT)
     if not Run(folder).finished("grpo"):
-        align(folder, method="grpo", task="cups-steps", steps=ROUNDS, beta=0.01)
+        align(folder, method="grpo", task="addition-steps", steps=ROUNDS, beta=0.01)
 
 
 def write(file: Path, rows: Sequence[Any]) -> None:

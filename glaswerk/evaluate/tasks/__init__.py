@@ -38,6 +38,9 @@ TASKS = {
     "humaneval": Listed("humaneval:HumanEval", "164 Python functions, tested in the sandbox"),
     "tool-calls": Listed("tool_calls:ToolCalls", "1,040 questions: which function, which arguments?"),
     "addition": Listed("arithmetic:addition", "200 sums of numbers below a hundred, answered at once"),
+    "addition-steps": Listed(
+        "arithmetic:long_addition", "200 sums of numbers below a thousand, with the steps written out"
+    ),
     "arithmetic": Listed("arithmetic:Arithmetic", "200 sums and products, answered at once"),
     "arithmetic-steps": Listed("arithmetic:with_steps", "the same, with the steps written out"),
     "cups": Listed("cups:Cups", "200 games of three cups that change places: where is the ball? answered at once"),

@@ -118,6 +118,11 @@ def addition() -> Arithmetic:
     return Arithmetic(sums=True)
 
 
+def long_addition() -> Arithmetic:
+    """Sums of numbers below a thousand, with the steps."""
+    return Arithmetic(steps=True, digits=3, sums=True)
+
+
 def with_steps() -> Arithmetic:
     """The task whose right replies write the steps."""
     return Arithmetic(steps=True)

@@ -52,8 +52,10 @@ class Game:
         return self.places[-1]
 
     def steps(self) -> str:
-        """The way there, a short line for each change."""
-        return "\n".join(f"{swap[0]}{swap[1]}: {place}" for swap, place in zip(self.swaps, self.places, strict=True))
+        """The way there, a short line for each change: where the ball is, what changes, where it is then."""
+        befores = [self.ball, *self.places]
+        lines = zip(befores, self.swaps, self.places, strict=False)
+        return "\n".join(f"{before} {swap[0]}{swap[1]}: {place}" for before, swap, place in lines)
 
 
 class Cups(Task):
