@@ -18,7 +18,7 @@ STAGE, NAME, GPU = "/runs/wikipedia-en/sft", "wikipedia-en", "T4"
 MINUTES = 60
 
 app = modal.App("glaswerk")
-image = modal.Image.debian_slim(python_version="3.12").uv_pip_install("vllm")
+image = modal.Image.debian_slim(python_version="3.12").uv_pip_install("vllm").env({"VLLM_CACHE_ROOT": "/compiled"})
 #: the weights: written once, read by every container, in no image
 runs = modal.Volume.from_name("glaswerk-runs", create_if_missing=True)
 #: what vLLM compiles at its first start, so that the second finds it
@@ -28,7 +28,7 @@ compiled = modal.Volume.from_name("glaswerk-vllm-cache", create_if_missing=True)
 @app.function(
     image=image,
     gpu=GPU,
-    volumes={"/runs": runs, "/root/.cache/vllm": compiled},
+    volumes={"/runs": runs, "/compiled": compiled},
     secrets=[modal.Secret.from_name("glaswerk-keys")],
     scaledown_window=5 * MINUTES,  # how long it stays after the last request: paid for, but warm
     timeout=10 * MINUTES,

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 METHODS_HELP = (
-    "dpo, reward (a model that judges), reject (learn its favourites), ppo or grpo (learn from rewards), constitution "
-    "(learn from written principles)."
+    "dpo, reward (a model that judges), reject (learn its favourites), ppo or grpo (from rewards), constitution (from "
+    "written principles)."
 )
 
 app = typer.Typer(add_completion=False)
