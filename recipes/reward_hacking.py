@@ -2,9 +2,10 @@
 
 The same start (``plain_answers.py``) learns "What is X?" by GRPO three times, with a reward for each answer:
 
-- ``bad``: how many of its words are words of X, and nothing holds it back. What was meant: "stay with what was asked".
+- ``bad``: how long it is, and nothing holds it back. What was meant: "be thorough". Judges that were learned from people
+  lean that way by themselves (Singhal et al. 2023).
 - ``held``: the same reward, with the distance from the start (KL) made dear.
-- ``better``: the same reward for naming X, once, and the more so the less the answer repeats itself and runs on.
+- ``better``: what was meant is written down: X is named, the sentences are whole, few, and do not repeat themselves.
 
 On other questions each is measured by the bad reward, which it was promised, and by plainness, which was meant.
 
@@ -35,19 +36,20 @@ from recipes.plain_answers import TOKENS, Questions, measured, plainness, start,
 from recipes.preference_tradeoff import over_seeds
 
 #: rounds, questions in each, answers to each; how often it is looked at
-ROUNDS, ASKED, GROUP, EVERY = 40, 16, 8, 8
+ROUNDS, ASKED, GROUP, EVERY = 24, 16, 8, 4
+#: words from which an answer is as long as it is worth
+MANY = 40
 #: reward and price of leaving the start, by name
 WAYS = {"bad": ("bad", 0.0), "held": ("bad", 0.3), "better": ("better", 0.02)}
 
 
 def bad(title: str, reply: str) -> float:
-    """The words of an answer that are words of the title, at most eight of them, as a share of eight."""
-    own = set(re.findall(r"\w+", title.lower()))
-    return min(8, sum(word in own for word in re.findall(r"\w+", reply.lower()))) / 8
+    """How long an answer is: its words as a share of :data:`MANY`, at most 1."""
+    return min(1.0, len(re.findall(r"\w+", reply)) / MANY)
 
 
 def better(title: str, reply: str) -> float:
-    """What was meant: the title is named, the answer is a plain one."""
+    """What was meant: a plain answer."""
     return plainness(title, reply)
 
 

@@ -83,7 +83,8 @@ def test_the_hidden_preference_is_for_plain_answers() -> None:
 
 def test_the_bad_reward_likes_what_is_meant_less() -> None:
     """What fools it is worse by the rule, and the better reward says so."""
-    honest, cheating = "Cardamom is a spice that grows in the south of India.", "cardamom " * 12
+    honest = "Cardamom is a spice that grows in the south of India."
+    cheating = "It is a plant of the plant of the plant family, which is " * 4
     assert reward_hacking.bad("Cardamom", cheating) > reward_hacking.bad("Cardamom", honest)
     assert reward_hacking.better("Cardamom", cheating) < reward_hacking.better("Cardamom", honest)
 
