@@ -2,8 +2,8 @@
 
 The same start (``plain_answers.py``) learns "What is X?" by GRPO three times, with a reward for each answer:
 
-- ``bad``: how long it is, and nothing holds it back. What was meant: "be thorough". Judges that were learned from people
-  lean that way by themselves (Singhal et al. 2023).
+- ``bad``: how long it is, and nothing holds it back. What was meant: "be thorough". Judges that were learned from
+  people lean that way by themselves (Singhal et al. 2023).
 - ``held``: the same reward, with the distance from the start (KL) made dear.
 - ``better``: what was meant is written down: X is named, the sentences are whole, few, and do not repeat themselves.
 

@@ -2,11 +2,11 @@
 export default {
   en: {
     title: "One model becomes worse by a bad reward, and better by a good one",
-    look: "The same small assistant learns “What is X?” by GRPO three times. The bad reward counts how many words of an answer are words of X: it was meant to keep answers with what was asked. Solid: what was meant, plain answers (0 to 1). Dashed: what was promised, the bad reward (0 to 1). Bands are 95 % intervals over {seeds}. Move through the rounds and read.",
+    look: "The same small assistant learns “What is X?” by GRPO three times. The bad reward is the length of an answer, up to 40 words: it was meant to make answers thorough. Solid: what was meant, plain answers (0 to 1). Dashed: what was promised, the bad reward (0 to 1). Bands are 95 % intervals over {seeds}. Move through the rounds and read.",
     bad: "the bad reward",
     held: "the bad reward, leaving the start is dear",
     better: "a better reward",
-    bad_said: "Rewarded: each word of X, up to eight.",
+    bad_said: "Rewarded: each word, up to 40.",
     held_said: "The same, but every nat of KL costs.",
     better_said: "Rewarded: X is named, in one to three whole sentences that say nothing again.",
     round: "round",
@@ -25,11 +25,11 @@ export default {
   },
   de: {
     title: "Ein Modell wird schlechter durch eine schlechte Belohnung und besser durch eine gute",
-    look: "Derselbe kleine Assistent lernt „What is X?“ dreimal mit GRPO. Die schlechte Belohnung zählt, wie viele Wörter einer Antwort Wörter von X sind: Gemeint war, bei der Frage zu bleiben. Durchgezogen: was gemeint war, schlichte Antworten (0 bis 1). Gestrichelt: was versprochen war, die schlechte Belohnung (0 bis 1). Bänder sind 95\u2011%\u2011Intervalle über {seeds}. Schieb durch die Runden und lies.",
+    look: "Derselbe kleine Assistent lernt „What is X?“ dreimal mit GRPO. Die schlechte Belohnung ist die Länge einer Antwort, bis zu 40 Wörtern: Gemeint war, gründlich zu antworten. Durchgezogen: was gemeint war, schlichte Antworten (0 bis 1). Gestrichelt: was versprochen war, die schlechte Belohnung (0 bis 1). Bänder sind 95\u2011%\u2011Intervalle über {seeds}. Schieb durch die Runden und lies.",
     bad: "die schlechte Belohnung",
     held: "die schlechte Belohnung, Abweichen ist teuer",
     better: "eine bessere Belohnung",
-    bad_said: "Belohnt: jedes Wort von X, bis zu acht.",
+    bad_said: "Belohnt: jedes Wort, bis zu 40.",
     held_said: "Dasselbe, aber jedes Nat KL kostet.",
     better_said: "Belohnt: X ist genannt, in ein bis drei ganzen Sätzen, die nichts noch einmal sagen.",
     round: "Runde",
