@@ -41,6 +41,7 @@ BENCHMARKS = {
     "prefill": Benchmark("reading 512 tokens, SmolLM2-135M, tokens/s, against llama.cpp's best format", 1.2, 2.0),
     "cold_start": Benchmark("process start to first token, SmolLM2-135M", 1.0, 1.0),
     "own_model_decode": Benchmark("writing, a 10 M model of our own, tokens/s, against transformers", 5.0, 15.0),
+    "serve_load": Benchmark("32 clients, SmolLM2-135M, tokens/s in all, against llama.cpp's server", 2.0, 5.0),
     "eval_throughput": Benchmark("questions/s, MMLU with five examples, SmolLM2-135M, against lm-eval", 3.0, 8.0),
     "rollout": Benchmark("rollout tokens/s with log-probabilities, 10 M model, against TRL's GRPO trainer", 4.0, 10.0),
     "trace": Benchmark("every value of 32 tokens through SmolLM2, as JSON", 1.0, 1.5 / 0.75),

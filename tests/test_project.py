@@ -37,6 +37,7 @@ BENCHMARKS = [
     "prefill",
     "cold_start",
     "own_model_decode",
+    "serve_load",
     "eval_throughput",
     "rollout",
     "trace",

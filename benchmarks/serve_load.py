@@ -1,0 +1,266 @@
+"""32 clients at once over HTTP, streaming: total tokens per second and the time to the first token, against
+llama.cpp's server (llama-cpp-python's, with the same file as it is and as Q4_0, the better of both); and a 10 M model
+of our own against transformers.
+
+Every client sends a prompt of about 400 tokens that all share and a few of its own, and reads 64 tokens, greedy. Every
+round has a beginning that no server has met. The clients are the same code for both sides; tokens are counted by
+encoding what came. How many replies are the same is told, not demanded: at 4 bits two tokens are often nearly as good.
+
+transformers' own server has no part in the second comparison. What it would have to beat is ``generate`` on all 32
+prompts in one batch, in its better dtype and without any HTTP, and that is the peer. Ours runs as ``own_model_decode``
+runs it, at 8 bits, with HTTP; its tokens are counted by its own ``usage``, as random weights write no text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import torch
+
+from benchmarks import smollm2
+from benchmarks.bpe_train import real_texts
+from benchmarks.measure import ROOT, interleaved, machine, peer, say, spread
+from benchmarks.own_model_decode import made
+from glaswerk.errors import GlaswerkError
+from glaswerk.model.weights import save_model
+from glaswerk.tokenizer import Tokenizer, train_bpe
+
+CLIENTS, PREFIX, TOKENS, ROUNDS, THREADS = 32, 400, 64, 3, 2
+KEY = "a-key-for-the-benchmark"
+#: seconds that a server may take to answer for the first time, and a reply in all
+START, REPLY = 120, 600
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a client got, and when its first text was there, in seconds."""
+
+    text: str
+    first: float
+    #: as the server counts, where it does
+    tokens: int
+
+
+class Server:
+    """One side: a process that answers the OpenAI API at ``url``."""
+
+    def __init__(self, command: Sequence[str], port: int, model: str) -> None:
+        self.url, self.model = f"http://127.0.0.1:{port}/v1", model
+        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115  # open as long as the process is
+        environment = {**os.environ, "OMP_NUM_THREADS": str(THREADS), "GLASWERK_API_KEYS": KEY}
+        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=self.log, stderr=self.log)
+        self.headers = {"Authorization": f"Bearer {KEY}"}
+        until = time.monotonic() + START
+        while True:
+            if self.process.poll() is not None or time.monotonic() > until:
+                self.log.seek(0)
+                last = (self.log.read().strip() or "it said nothing").splitlines()[-1]
+                self.close()
+                raise GlaswerkError(f"{' '.join(command[:4])} does not answer: {last}")
+            try:
+                httpx.get(f"{self.url}/models", headers=self.headers, timeout=2).raise_for_status()
+                return
+            except httpx.HTTPError:
+                time.sleep(0.3)
+
+    def ask(self, prompts: Sequence[str]) -> tuple[list[Reply], float]:
+        """All of them at once; the replies, and the seconds until the last was whole."""
+        return asyncio.run(self._ask(prompts))
+
+    async def _ask(self, prompts: Sequence[str]) -> tuple[list[Reply], float]:
+        limits = httpx.Limits(max_connections=len(prompts))
+        async with httpx.AsyncClient(timeout=REPLY, limits=limits, headers=self.headers) as client:
+            began = time.perf_counter()
+            replies = await asyncio.gather(*(self._one(client, prompt, began) for prompt in prompts))
+            return list(replies), time.perf_counter() - began
+
+    async def _one(self, client: httpx.AsyncClient, prompt: str, began: float) -> Reply:
+        body = {"model": self.model, "prompt": prompt, "max_tokens": TOKENS, "temperature": 0, "stream": True}
+        body["stream_options"] = {"include_usage": True}
+        text, first, tokens = "", 0.0, 0
+        async with client.stream("POST", f"{self.url}/completions", json=body) as answer:
+            if answer.status_code != 200:
+                raise GlaswerkError(f"{self.url}: {answer.status_code} {(await answer.aread())[:200]!r}")
+            async for line in answer.aiter_lines():
+                if not line.startswith("data: {"):
+                    continue
+                event = json.loads(line.removeprefix("data: "))
+                text += (event.get("choices") or [{}])[0].get("text") or ""
+                tokens = (event.get("usage") or {}).get("completion_tokens", tokens)
+                first = first or (time.perf_counter() - began if text else 0.0)
+        return Reply(text, first, tokens)
+
+    def close(self) -> None:
+        """Let it end."""
+        self.process.terminate()
+        self.process.wait(30)
+        self.log.close()
+
+
+class Load:
+    """Rounds of the same prompts for all sides: each side's round number ``n`` is that of the others."""
+
+    def __init__(self, tokenizer: Tokenizer, text: str) -> None:
+        self.tokenizer, self.text = tokenizer, text
+        self.turns: dict[str, int] = {}
+        self.firsts: dict[str, list[float]] = {}
+        self.replies: dict[str, list[str]] = {}
+
+    def prompts(self, turn: int) -> list[str]:
+        """One round's: a beginning that is new, what all share, and each client's own end."""
+        return [f"Part {turn + 1}. {self.text}\n\n{client + 1}. This is" for client in range(CLIENTS)]
+
+    def round(self, name: str, server: Server) -> float:
+        """Tokens per second of all clients together."""
+        turn = self.turns.get(name, 0)
+        self.turns[name] = turn + 1
+        replies, seconds = server.ask(self.prompts(turn))
+        self.firsts.setdefault(name, []).extend(reply.first for reply in replies)
+        self.replies.setdefault(name, []).extend(reply.text for reply in replies)
+        return sum(len(self.tokenizer.encode(reply.text)) for reply in replies) / seconds
+
+    def warm(self, server: Server) -> None:
+        """A few tokens, so that nothing is done for the first time when it is timed."""
+        server.ask([f"Warm {number}" for number in range(CLIENTS)])
+
+    def late(self, name: str) -> float:
+        """The 99th percentile of the time to the first token."""
+        return float(torch.tensor(self.firsts[name]).quantile(0.99))
+
+    def same(self, one: str, other: str) -> float:
+        """The share of replies that are equal."""
+        pairs = list(zip(self.replies[one], self.replies[other], strict=False))
+        return sum(a == b for a, b in pairs) / len(pairs)
+
+
+def free_port() -> int:
+    """A port that nobody has."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def glaswerk(model: str, *more: str) -> Server:
+    """Our server."""
+    port = free_port()
+    command = [sys.executable, "-m", "glaswerk", "serve", model, "--port", str(port), *more]
+    return Server(command, port, Path(model).name)
+
+
+def llama(file: Path) -> Server:
+    """llama.cpp's, which else would break off a reply when the next client comes."""
+    port = free_port()
+    settings = {"model": file, "port": port, "n_ctx": 1024, "interrupt_requests": "false", "verbose": "false"}
+    settings |= {"n_threads": THREADS, "n_threads_batch": THREADS}
+    options = [str(word) for name, value in settings.items() for word in (f"--{name}", value)]
+    return Server([sys.executable, "-m", "llama_cpp.server", *options], port, str(file))
+
+
+def run() -> dict[str, Any]:
+    """SmolLM2 against llama.cpp, then our own model against transformers."""
+    peer("llama_cpp.server")
+    torch.set_num_threads(THREADS)
+    strangers, own = smollm(), own_model()
+    return {**strangers, "own_model": own, "machine": machine()}
+
+
+def smollm() -> dict[str, Any]:
+    """The first comparison."""
+    tokenizer = smollm2.opened("auto").tokenizer
+    load = Load(tokenizer, tokenizer.decode(smollm2.windows()[0, 1:PREFIX].tolist()))
+    servers = {"ours": glaswerk("smollm2")}
+    try:
+        for kind in ("Q4_1", "Q4_0"):
+            servers[f"llama.cpp {kind}"] = llama(smollm2.converted(kind))
+        for server in servers.values():
+            load.warm(server)
+        sides: dict[str, Callable[[], float]] = {
+            name: partial(load.round, name, server) for name, server in servers.items()
+        }
+        figures = interleaved(sides, ROUNDS)
+    finally:
+        for server in servers.values():
+            server.close()
+    medians = {name: float(spread(values)["median"]) for name, values in figures.items()}
+    best = max((name for name in medians if name != "ours"), key=lambda name: medians[name])
+    return {
+        "ours": medians["ours"],
+        "peer": medians[best],
+        "peer_name": f"{best}, llama-cpp-python's server",
+        "unit": "tokens/s of 32 clients",
+        "ratio": medians["ours"] / medians[best],
+        "first_token_p99_seconds": {name: load.late(name) for name in servers},
+        "first_token_p99_ratio": load.late("ours") / load.late(best),
+        "same_replies": {name: load.same("ours", name) for name in servers if name != "ours"},
+        "spread": {name: spread(values) for name, values in figures.items()},
+    }
+
+
+def own_model() -> dict[str, Any]:
+    """The second one."""
+    transformers = peer("transformers")
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer = train_bpe(real_texts(), 4096)
+        save_model(Path(folder), made(tokenizer.vocabulary_size), tokenizer)
+        settings = Path(folder) / "serve.toml"
+        settings.write_text('dtype = "int8"\n', encoding="utf-8")
+        networks = {
+            name: transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
+            for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16))
+        }
+        text = tokenizer.decode(tokenizer.encode(next(iter(real_texts()))[:10_000])[:PREFIX])
+        load = Load(tokenizer, text)
+        server = glaswerk(folder, "--config", str(settings))
+        try:
+            load.warm(server)
+            rates = {f"transformers {name}": partial(batch, network, load) for name, network in networks.items()}
+            tries = {name: rate() for name, rate in rates.items()}
+            best = max(tries, key=lambda name: tries[name])
+            say(f"transformers: {tries}")
+            figures = interleaved({"ours": partial(served, load, server), best: rates[best]}, ROUNDS)
+        finally:
+            server.close()
+    medians = {name: float(spread(values)["median"]) for name, values in figures.items()}
+    return {
+        "ours": medians["ours"],
+        "peer": medians[best],
+        "peer_name": f"{best}, generate on one batch of all",
+        "ratio": medians["ours"] / medians[best],
+        "first_token_p99_seconds": load.late("ours"),
+        "spread": {name: spread(values) for name, values in figures.items()},
+    }
+
+
+def served(load: Load, server: Server) -> float:
+    """Ours, tokens per second as its own ``usage`` counts them."""
+    turn = load.turns.get("ours", 0)
+    load.turns["ours"] = turn + 1
+    replies, seconds = server.ask(load.prompts(turn))
+    load.firsts.setdefault("ours", []).extend(reply.first for reply in replies)
+    return sum(reply.tokens for reply in replies) / seconds
+
+
+@torch.inference_mode()
+def batch(network: Any, load: Load) -> float:
+    """Tokens per second of ``generate`` with all prompts, cut to one length so that nothing is padded."""
+    prompts = [load.tokenizer.encode(prompt) for prompt in load.prompts(0)]
+    ids = torch.tensor([prompt[-min(map(len, prompts)) :] for prompt in prompts])
+    settings: dict[str, Any] = {"do_sample": False, "eos_token_id": None, "pad_token_id": 0, "max_new_tokens": TOKENS}
+    began = time.perf_counter()
+    made_ids = network.generate(ids, attention_mask=torch.ones_like(ids), **settings)
+    seconds = time.perf_counter() - began
+    assert made_ids.shape[1] == ids.shape[1] + TOKENS
+    return ids.shape[0] * TOKENS / seconds
