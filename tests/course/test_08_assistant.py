@@ -7,6 +7,7 @@ import json
 import math
 import sys
 from collections.abc import Callable
+from functools import partialmethod
 from pathlib import Path
 from types import ModuleType
 
@@ -18,6 +19,7 @@ import torch.nn.functional as F
 from glaswerk import pull
 from glaswerk.align.batches import ended
 from glaswerk.align.constitution import Local, our_principles, revised, to_compare, verdicts
+from glaswerk.align.divergence import Guard
 from glaswerk.align.losses import bradley_terry_loss, dpo_loss
 from glaswerk.align.reward import Judge, RewardModel
 from glaswerk.align.reward import save as save_reward
@@ -440,6 +442,15 @@ def test_a_reward_that_is_the_same_for_all_is_said(practice: ModuleType, monkeyp
     found = practised(small(), practice.PARTS, reward="shorter")
     assert found["ended"] == "same" and len(found["rounds"]) == 2
     assert [look["round"] for look in found["looks"]] == [0, 1]
+
+
+def test_a_policy_that_goes_astray_is_stopped(practice: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        practice.Learner, "__init__", partialmethod(practice.Learner.__init__, guard=Guard(most_kl=0.0))
+    )
+    found = practised(small(), practice.PARTS)
+    assert found["ended"] == "astray" and found["losses"] == {}
+    assert len(found["rounds"]) == len(found["looks"]) == 1 and found["looks"][0]["replies"][0]["new"]
 
 
 def test_the_runs_reward_model_rewards(run: Run, practice: ModuleType) -> None:

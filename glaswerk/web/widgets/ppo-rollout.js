@@ -78,7 +78,7 @@ class PpoRollout extends Later {
           @input=${(/** @type {any} */ event) => this.set({ look: Number(event.target.value) })}></label></div>
       ${rewards.includes("judge") || !this.data.run ? nothing : html`<p class="notice-line">${this.t("no_judge")} <code>glaswerk align ${this.data.run} --method reward</code></p>`}
       ${this.waiting(this.t("going", { done: Math.min(rounds.length, whole), whole }), (part + 1) / parts)}
-      ${ended ? html`<p class="notice-line" data-name="ended">${this.t(ended, { count: rounds.length - 1 })}</p>` : nothing}
+      ${ended ? html`<p class="notice-line" data-name="ended">${this.t(ended, { count: ended === "same" ? rounds.length - 1 : rounds.length })}</p>` : nothing}
       <p class="asked-for"><b lang="">${questions[reply.question]}</b><br>${this.t("reply_got", { reward: this.n(reply.reward, 2), cut: reply.ended ? "" : this.t("cut") })}</p>
       <p class="legend-line band-legend">${[["r", "value"], ["kl", "logit"], ["v", "residual"], ["a", "key"]].map(([name, hue]) => html`<span class="key-pair"><b class="c-${hue}">${SYMBOLS[name]}</b> ${this.t(name)}</span>`)}</p>
       <glaswerk-bands .tokens=${reply.tokens} .bands=${[
@@ -152,7 +152,7 @@ class PpoRollout extends Later {
   /** What is said before and after. */
   said() {
     const { losses, questions } = this.data;
-    if (!losses) return nothing;
+    if (!losses?.after) return nothing;
     return html`<p class="matrix-title">${this.t("said")}</p><dl class="written">${questions.map((/** @type {string} */ question, /** @type {number} */ at) => html`<div><dt lang="">${question}</dt><dd lang=""><b>${this.t("said_before")}</b> ${losses.before[at]}</dd><dd lang=""><b>${this.t("said_after")}</b> ${losses.after[at]}</dd></div>`)}</dl>`;
   }
 }

@@ -312,5 +312,6 @@ def rollouts(model: OpenedModel, language: str = "en", reward: str = "judge", pa
         "looks": [look for look in practice.looks if first <= look["round"] < end],
     }  # fmt: skip
     if final:  # the figures' sign that this was the last part, which all models have, so that exports have it too
-        found["losses"] = practice.replies()
+        # a policy that went astray may hold no numbers any more
+        found["losses"] = {} if practice.ended == "astray" else practice.replies()
     return found
