@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from glaswerk.align.advantages import kl_k3
+from glaswerk.align.advantages import kl_k1
 from glaswerk.align.rollout import log_probs, roll_out
 from glaswerk.course.demo import demo, load_module
 from glaswerk.evaluate.metrics.intervals import bootstrap
@@ -78,7 +78,8 @@ class Compared:
         drawn = roll_out(stage.model, stage.tokenizer, prompts, DRAWN, max_tokens=TOKENS, seed=0, end_ids=stage.end_ids)
         rewards = self.reward(drawn).tolist()
         reference_BN = log_probs(self.begin.model, drawn.ids_BT, drawn.columns_BN, drawn.targets_BN)
-        kl_BN = kl_k3(drawn.log_probs_BN, reference_BN).masked_fill(~drawn.mask_BN, 0.0)
+        # k3 would be led by single tokens where a stage is far from the beginning
+        kl_BN = kl_k1(drawn.log_probs_BN, reference_BN).masked_fill(~drawn.mask_BN, 0.0)
         kl = kl_BN.sum(1).tolist()
         replies = talk.replies(stage, self.questions, self.language, TOKENS)
         self.told.append({
@@ -96,7 +97,7 @@ _last: WeakKeyDictionary[Decoder, dict[tuple[str, tuple[str, ...]], Compared]] =
 def ways(model: OpenedModel, language: str = "en", part: int = 0) -> dict[str, Any]:
     """The stage that every way begins with and the first ``part`` ways on from it that the open model's run has: their
     replies to the same questions, likeliest token by token; and of replies drawn at random the mean reward and the mean
-    KL to the beginning (nats per reply, k3), each with its 95 % interval."""
+    KL to the beginning (nats per reply, k1), each with its 95 % interval."""
     language = talk.tongue(model, language)
     kept = _last.setdefault(model.model, {})
     key = (language, tuple(stages_of(model, (BEGIN, *WAYS))))
