@@ -133,8 +133,8 @@ class Load:
         return sum(len(self.tokenizer.encode(reply.text)) for reply in replies) / seconds
 
     def warm(self, server: Server) -> None:
-        """A few tokens, so that nothing is done for the first time when it is timed."""
-        server.ask([f"Warm {number}" for number in range(CLIENTS)])
+        """A few replies, so that nothing is done for the first time when it is timed."""
+        server.ask([f"Warm {number}" for number in range(2)])
 
     def late(self, name: str) -> float:
         """The 99th percentile of the time to the first token."""
