@@ -97,10 +97,18 @@ class Training extends Figure {
     const y = scaleLinear([Math.min(...values), Math.max(...values)], [H - BOTTOM, 10]).nice(5);
     const ticks = y.ticks(5), digits = Math.max(1, Math.ceil(-Math.log10((ticks[1] ?? 1) - (ticks[0] ?? 0))));
     const newest = (/** @type {{x: number, y: number}[]} */ own) => svg`<circle class="here" r="4" cx=${x(own[own.length - 1].x)} cy=${y(own[own.length - 1].y)}></circle>`;
+    // a short stage's name would run into the next one: it stands in the table below
+    let free = -1;
+    const named = (/** @type {string} */ stage, /** @type {number} */ at) => {
+      const from = Math.min(at + 5, W - 8 - 9 * stage.length);
+      if (from < free) return nothing;
+      free = from + 9 * stage.length + 6;
+      return svg`<text x=${from} y=${H - 8}>${stage}</text>`;
+    };
     const draw = line((/** @type {{x: number, y: number}} */ point) => x(point.x), (point) => y(point.y));
     return html`<svg class="plot" viewBox="0 0 ${W} ${H}" role="img" aria-label=${label}>
       ${ticks.map((tick) => svg`<line class="grid" x1=${LEFT} x2=${W - 8} y1=${y(tick)} y2=${y(tick)}></line><text x=${LEFT - 8} y=${y(tick)} text-anchor="end" dominant-baseline="central">${number(tick, digits)}</text>`)}
-      ${parts.map(({ stage, own, start }) => svg`<path class="curve ${what === "reward" ? "good-answer" : ""}" d=${draw(own) ?? ""}></path><line class="grid" x1=${x(start)} x2=${x(start)} y1="10" y2=${H - BOTTOM}></line><text x=${x(start) + 5} y=${H - 8}>${stage}</text>`)}
+      ${parts.map(({ stage, own, start }) => svg`<path class="curve ${what === "reward" ? "good-answer" : ""}" d=${draw(own) ?? ""}></path><line class="grid" x1=${x(start)} x2=${x(start)} y1="10" y2=${H - BOTTOM}></line>${named(stage, x(start))}`)}
       ${newest(parts[parts.length - 1].own)}</svg>`;
   }
 
