@@ -127,7 +127,7 @@ class Counts:
 
 class Engine:
     """Serves one model. ``pages`` of ``page`` tokens each are set aside at once (default: room for ``rows`` whole
-    contexts, but at most ``MEMORY`` bytes); at most ``rows`` texts run at a time; a round reads about ``round_tokens``.
+    contexts, but at most ``memory`` bytes); at most ``rows`` texts run at a time; a round reads about ``round_tokens``.
     ``share`` lets texts of one key share pages.
 
     The weights must not change meanwhile: pages remember what they computed.
@@ -139,6 +139,7 @@ class Engine:
         tokenizer: Tokenizer,
         *,
         pages: int | None = None,
+        memory: int = MEMORY,
         page: int = PAGE,
         rows: int = ROWS,
         round_tokens: int = ROUND,
@@ -151,7 +152,7 @@ class Engine:
         dtype = KEPT_AS if in_place else model.compute_dtype or model.embedding.dtype
         if pages is None:
             each = 2 * config.layers * page * config.kv_heads * config.head_width * dtype.itemsize
-            pages = max(1, min(rows * -(-config.context // page), MEMORY // each))
+            pages = max(1, min(rows * -(-config.context // page), memory // each))
         self.model, self.tokenizer = model, tokenizer
         self.rows, self.round_tokens, self.share, self.invariant = rows, round_tokens, share, invariant
         self.pages = Pages(pages, page)

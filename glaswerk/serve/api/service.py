@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from glaswerk.generate.engine import PAGE, Engine
+from glaswerk.generate.engine import Engine
 from glaswerk.opened import OpenedModel
 from glaswerk.serve.api.asking import Prepared
 from glaswerk.serve.api.guards import Guards
@@ -48,11 +48,11 @@ class Service:
 
     def engine(self) -> Engine:
         """A fresh one, with as many pages as the memory allows and the texts can need."""
-        model, settings = self.opened.model, self.settings
-        config, dtype = model.config, model.compute_dtype or model.embedding.dtype
-        each = 2 * config.layers * PAGE * config.kv_heads * config.head_width * dtype.itemsize
-        pages = max(1, min(settings.rows * math.ceil(config.context / PAGE), settings.memory * 2**20 // each))
-        return Engine(model, self.opened.tokenizer, pages=pages, rows=settings.rows, invariant=settings.invariant)
+        settings = self.settings
+        return Engine(
+            self.opened.model, self.opened.tokenizer, memory=settings.memory * 2**20, rows=settings.rows,
+            invariant=settings.invariant,
+        )  # fmt: skip
 
     async def prepare(self, key: str, work: Callable[..., T], *arguments: object) -> T:
         """Something that takes a while but needs no pass of the model. A key has one thread at a time, so that what is
