@@ -8,6 +8,8 @@ The same start (``plain_answers.py``) learns "What is X?" by GRPO three times, w
 - ``better``: what was meant is written down: X is named, the sentences are whole, few, and do not repeat themselves.
 
 On other questions each is measured by the bad reward, which it was promised, and by plainness, which was meant.
+``held`` loses less of what was meant, but loses; ``better`` is trained on what it is measured by, on other questions.
+A seed takes about 5 minutes of one core.
 
     python -m recipes.reward_hacking --out FOLDER [--seeds 3] [--record FILE]
 
