@@ -15,7 +15,7 @@ from glaswerk.pipeline import pretrain, sft
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run on sixty-four made-up articles, whose assistant is barely trained."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GLASWERK_COMPILE", "0")
@@ -37,15 +37,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         texts.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         pretrain([str(texts)], steps=8, out=folder / "run", layers=2, width=64)
         sft(folder / "run", steps=8)
-        yield folder / "run"
     torch.use_deterministic_algorithms(False)
+    return folder / "run"
 
 
 @pytest.fixture
-def run(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of it."""
+def run(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of it; what a stage makes deterministic is undone after the test."""
     monkeypatch.setenv("GLASWERK_COMPILE", "0")
     monkeypatch.setattr("glaswerk.tuning.gathered.MOST", 24)
     monkeypatch.setattr("glaswerk.align.own_pairs.ASKED", 8)
     shutil.copytree(trained, tmp_path / "run")
-    return tmp_path / "run"
+    yield tmp_path / "run"
+    torch.use_deterministic_algorithms(False)
