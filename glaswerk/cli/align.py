@@ -45,9 +45,10 @@ def align(
     ] = "self",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
 ) -> None:
-    """Learn from pairs of answers, one of which is preferred: what the run's own texts say over what the model made up,
-    "I do not know" over an answer about a title that they do not have, people's votes, and files of yours. The same
-    command goes on where it was interrupted."""
+    """Make one more stage of a run. dpo, reward and reject learn from pairs of answers, one of which is preferred: what
+    the run's own texts say over what the model made up, "I do not know" over an answer about a title that they do not
+    have, people's votes, files of yours. ppo and grpo learn from rewards: a task's grade, or a reward model.
+    constitution learns from a judge's critiques and verdicts. The same command goes on where it was interrupted."""
     from glaswerk.cli.terminal import TerminalProgress, finish_stage
     from glaswerk.tuning import align as align_stage
 

@@ -117,6 +117,8 @@ class Course:
     #: seconds that measuring took before, and will take again
     measuring: float
     state: State = field(default_factory=State)
+    #: what a round without a difference in reward said last
+    nothing: str = "no reward differed"
 
     def facts(self) -> dict[str, Any]:
         """What the stage says of its rounds."""
@@ -211,6 +213,9 @@ class Course:
                 if interrupt.asked:
                     raise KeyboardInterrupt
                 self.watch_the_clock()
+        if not state.last and not state.ended:  # fewer rounds than it takes to be sure, and none had a difference
+            forget(work.job, work.name)
+            raise GlaswerkError(f"{work.name} learned nothing in {state.round} rounds: {self.nothing}")
         speed = state.tokens / state.seconds if state.seconds else 0.0
         said = f"; ended early: {state.ended}" if state.ended else ""
         work.show.done(f"{state.round:,} rounds, {state.tokens:,} tokens written and learned from{said}")
@@ -234,7 +239,7 @@ class Course:
         """A round without a difference in reward: a task that is solved or too hard, or a reward that is the same for
         all."""
         state = self.state
-        state.idle, state.skipped = state.idle + 1, state.skipped + 1
+        state.idle, state.skipped, self.nothing = state.idle + 1, state.skipped + 1, str(nothing)
         if self.lesson.best is not None and nothing.reward >= self.lesson.best:
             if state.idle >= IDLE:
                 state.ended = f"all replies of {IDLE} rounds got the best reward there is"

@@ -120,6 +120,9 @@ def test_a_constant_reward_is_said(run: Path, task: str, monkeypatch: pytest.Mon
     with pytest.raises(GlaswerkError, match="there is nothing to learn"):
         align(run, method="grpo", task=task, steps=IDLE + 3)
     assert not (run / "resume").exists() and "grpo" not in Run(run).data["plan"] and not (run / "grpo").exists()
+    with pytest.raises(GlaswerkError, match="grpo learned nothing in 2 rounds: all replies that are compared"):
+        align(run, method="grpo", task=task, steps=2)
+    assert not (run / "resume").exists() and not (run / "grpo").exists()
 
 
 def test_a_solved_task_ends_early(run: Path, task: str, monkeypatch: pytest.MonkeyPatch) -> None:
