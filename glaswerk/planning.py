@@ -60,8 +60,10 @@ class Machine:
 
     @property
     def dtype(self) -> str:
-        """bf16 where its products are at least half as fast again."""
-        return "bf16" if self.peak_bf16 > 1.5 * self.peak_fp32 else "fp32"
+        """bf16 where the processor has it; where that cannot be asked, where its products are at least half as fast
+        again. A measurement beside other work could say otherwise, and equal calls would not give equal weights."""
+        known = runtime.fast_bf16() if self.device == "cpu" else None
+        return "bf16" if (self.peak_bf16 > 1.5 * self.peak_fp32 if known is None else known) else "fp32"
 
     @property
     def peak(self) -> float:
@@ -77,7 +79,7 @@ def measure_machine(training: bool = True) -> Machine:
     config = ModelConfig.modern(vocabulary_size=2048, width=PROBE_WIDTH, layers=2, context=256)
     model = Decoder(config)
     tokens = np.arange(20_000, dtype=np.uint16) % 2048
-    dtype = "bf16" if bf16 > 1.5 * fp32 else "fp32"
+    dtype = Machine(runtime.device().type, runtime.threads(), fp32, bf16, 0.0).dtype
     plan = TrainPlan(steps=5, batch=8, time=256, dtype=dtype, compile=False)
     where = runtime.device()
     result = train(model.to(where), Windows(tokens, 256, 8), next_token_loss, plan)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import platform
 import shutil
 import sys
 import time
@@ -85,6 +86,14 @@ def can_compile() -> bool:
 def why_not_compiled() -> str:
     """The reason, where :func:`can_compile` says no."""
     return "GLASWERK_COMPILE=0 says so" if os.environ.get("GLASWERK_COMPILE") == "0" else "there is no C++ compiler"
+
+
+def fast_bf16() -> bool | None:
+    """Whether this processor multiplies bf16 in hardware (AVX512-BF16, AMX); None where that cannot be asked."""
+    if device().type != "cpu" or platform.machine().lower() not in ("x86_64", "amd64"):
+        return None
+    asked = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
+    return None if None in asked else any(ask() for ask in asked if ask is not None)
 
 
 def gemm_peak(dtype: torch.dtype, seconds: float = 0.3, size: int = 1024) -> float:

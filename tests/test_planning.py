@@ -59,3 +59,12 @@ def test_digits_stand_alone_where_texts_are_full_of_numbers() -> None:
     assert pattern == "digits" and "% of the characters are digits" in why
     assert planning.pattern_for(["In 1789 the king was in his palace, and few knew what was to come."]) == ("gpt4", "")
     assert planning.pattern_for([]) == ("gpt4", "")
+
+
+def test_a_disturbed_measurement_does_not_choose_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Peaks of a busy machine: what the processor has decides, so that equal calls give equal weights."""
+    disturbed = planning.Machine("cpu", 2, 160e9, 190e9, 0.0)
+    for known, dtype in ((True, "bf16"), (False, "fp32"), (None, "fp32")):
+        monkeypatch.setattr(planning.runtime, "fast_bf16", lambda known=known: known)
+        assert disturbed.dtype == dtype
+    assert planning.Machine("cpu", 2, 160e9, 700e9, 0.0).dtype == "bf16", "nobody to ask: the measurement"
