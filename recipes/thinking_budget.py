@@ -1,12 +1,12 @@
 """Thinking before answering: how right a small model of one's own is, against the tokens that it may think for.
 
-A model of 0.7 M parameters learns two tasks with written steps, sums of numbers below a thousand and the shell game
+A model of 0.8 M parameters learns two tasks with written steps, sums of numbers below a thousand and the shell game
 (``glaswerk eval`` calls them arithmetic and cups), and half of the time to answer them at once. Then it answers test
 problems, which no stage has seen, with budgets from 0 tokens to as many as it likes: what is longer is cut and the
 answer asked for (budget forcing; Muennighoff et al. 2025). It is made to wait and to go on; it votes over several drawn
 replies (Wang et al. 2023); and GRPO rewards right sums of replies with steps, after which all is measured again.
 
-A seed takes 11 minutes of one core.
+A seed takes 11 minutes of processor time.
 
     python -m recipes.thinking_budget --out FOLDER [--seeds 3] [--record FILE]
 

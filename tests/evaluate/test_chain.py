@@ -20,6 +20,14 @@ def test_the_ball_is_where_real_cups_have_it(language: str) -> None:
         assert game.result == said
 
 
+def test_no_test_game_is_learned_with_its_letters_turned_round() -> None:
+    def moves(task: Cups) -> set[tuple[str, ...]]:
+        return {(game.ball, *("".join(sorted(swap)) for swap in game.swaps)) for game in task.games}
+
+    task = Cups(200)
+    assert len(moves(task.practice())) > 1000 and not moves(task) & moves(task.practice())
+
+
 def test_a_right_chain_and_a_wrong_one() -> None:
     task = Cups(20, steps=True)
     thinking, _, answer = task.answer(3).rpartition("\nAnswer:")
