@@ -56,7 +56,10 @@ def test_step_sizes_are_powers_of_two_within_bounds() -> None:
 
 def test_digits_stand_alone_where_texts_are_full_of_numbers() -> None:
     pattern, why = planning.pattern_for(["12 + 34 = 46", "7 + 88 = 95"])
-    assert pattern == "digits" and "% of the characters are digits" in why
+    assert pattern == "digits" and "100% of the words are numbers" in why
+    steps = "What is 91 + 74? Write the steps.\n1 + 4 = 5, write 5, carry 0"
+    mixed = [steps, "A ball is under cup B. Swap A B, C A. Where is the ball?"]
+    assert planning.pattern_for(mixed)[0] == "digits"
     assert planning.pattern_for(["In 1789 the king was in his palace, and few knew what was to come."]) == ("gpt4", "")
     assert planning.pattern_for([]) == ("gpt4", "")
 
