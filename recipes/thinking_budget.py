@@ -1,12 +1,11 @@
 """Thinking before answering: how right a small model of one's own is, against the tokens that it may think for.
 
-A model of 0.8 M parameters learns two tasks with written steps, sums of numbers below a thousand and the shell game
-(``glaswerk eval`` calls them arithmetic and cups), and half of the time to answer them at once. Then it answers test
-problems, which no stage has seen, with budgets from 0 tokens to as many as it likes: what is longer is cut and the
-answer asked for (budget forcing; Muennighoff et al. 2025). It is made to wait and to go on; it votes over several drawn
-replies (Wang et al. 2023); and GRPO rewards right sums of replies with steps, after which all is measured again.
-
-A seed takes 11 minutes of processor time.
+A model of 0.7 M parameters learns two tasks with written steps, sums of numbers below a thousand and the shell game
+(``glaswerk eval`` calls them arithmetic and cups), and half of the time to answer them at once. Some of the steps it
+reads are taken back: "Wait", and all of them again. Then it answers test problems, which no stage has seen, with
+budgets from 0 tokens to as many as it likes: what is longer is cut and the answer asked for (budget forcing;
+Muennighoff et al. 2025). It is made to wait and to go on; it votes over several drawn replies (Wang et al. 2023); and
+GRPO rewards right sums of replies with steps, after which all is measured again.
 
     python -m recipes.thinking_budget --out FOLDER [--seeds 3] [--record FILE]
 
@@ -29,10 +28,10 @@ import numpy as np
 from glaswerk.evaluate.chain import check
 from glaswerk.evaluate.likelihood import Asked, likelihoods
 from glaswerk.evaluate.metrics.intervals import wilson
-from glaswerk.evaluate.task import Task
+from glaswerk.evaluate.task import Messages, Task, pair
 from glaswerk.evaluate.tasks.arithmetic import Arithmetic, last_number
-from glaswerk.evaluate.tasks.cups import Cups, last_place
-from glaswerk.generate.thinking import Thought, think, vote
+from glaswerk.evaluate.tasks.cups import PLACES, Cups, last_place
+from glaswerk.generate.thinking import WAIT, Thought, think, vote
 from glaswerk.opened import OpenedModel, load
 from glaswerk.pipeline import pretrain, sft
 from glaswerk.run import Run
@@ -42,8 +41,10 @@ from glaswerk.tuning import align
 LAYERS, WIDTH, BASE, ASSISTANT, ROUNDS = 3, 128, 800, 500, 40
 #: texts to read, problems in each; test problems of each task
 TEXTS, EACH, ASKED = 4000, 4, 200
-#: tokens of thinking
-BUDGETS = (0, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96)
+#: of the replies with steps so many wait, most of those after a slip
+WAITING, SLIPPED = 1 / 5, 2 / 3
+#: tokens of thinking; as many as the context has room for, where it is made to wait
+BUDGETS, ROOM = (0, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96), 176
 #: how often it is made to go on; replies that vote, drawn at this temperature, of so many problems
 WAITS, VOTES, TEMPERATURE, VOTED = (0, 1, 2), (1, 2, 4, 8, 16), 1.0, 100
 #: chains that are recorded, at these budgets
@@ -68,7 +69,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--record", type=Path, help="also write what the course's chapter shows")
     arguments = parser.parse_args()
-    rows, chains = [], []
+    rows: list[dict[str, Any]] = []
+    chains: list[dict[str, Any]] = []
     for seed in range(arguments.seeds):
         folder, began = arguments.out / f"seed-{seed}", time.perf_counter()
         made(folder, arguments.out, seed)
@@ -83,11 +85,12 @@ def main() -> None:
             chains += found["chains"] if seed == 0 else []
         print(f"seed {seed}: {(time.perf_counter() - began) / 60:.1f} minutes", flush=True)
         print(table([row for row in rows if row["seed"] == seed]), flush=True)
-    gains = [gain(rows, task, stage, seed) for task in READ for stage in ("sft",) for seed in range(arguments.seeds)]
+    gains = [gain(rows, task, "sft", seed) for task in READ for seed in range(arguments.seeds)]
     print(f"full budget minus none, in points: mean {sum(gains) / len(gains):.1f}, least {min(gains):.1f}")
     (arguments.out / "results.json").write_text(json.dumps({"rows": rows, "chains": chains}), encoding="utf-8")
     if arguments.record:
-        arguments.record.write_text(json.dumps({"rows": rows, "chains": chains}, ensure_ascii=False) + "\n", "utf-8")
+        shown = [{key: value for key, value in row.items() if key != "items"} for row in rows]
+        arguments.record.write_text(json.dumps({"rows": shown, "chains": chains}, ensure_ascii=False) + "\n", "utf-8")
 
 
 def made(folder: Path, out: Path, seed: int) -> None:
@@ -96,7 +99,7 @@ def made(folder: Path, out: Path, seed: int) -> None:
     rng = np.random.default_rng([seed, 5])
     practice = [each for steps in (True, False) for task in tasks(steps).values() if (each := task.practice())]
     texts, chats = out / f"texts-{seed}.jsonl", out / f"chats-{seed}.jsonl"
-    talks = [task.conversation(i) for task in practice for i in range(len(task))]
+    talks = [some_wait(task.conversation(i), rng) for task in practice for i in range(len(task))]
     order = rng.permutation(len(talks)).tolist()
     write(chats, [{"messages": talks[i]} for i in order])
     rows = []
@@ -112,6 +115,24 @@ def made(folder: Path, out: Path, seed: int) -> None:
         align(folder, method="grpo", task="addition-steps", steps=ROUNDS, beta=0.01)
 
 
+def some_wait(talk: Messages, rng: np.random.Generator) -> Messages:
+    """Of the replies with steps some are begun, broken off with "Wait" and written from the start."""
+    *steps, answer = talk[1]["content"].splitlines()
+    if not steps or rng.random() >= WAITING:
+        return talk
+    begun = steps[: int(rng.integers(1, len(steps) + 1))]
+    if rng.random() < SLIPPED:
+        begun[-1] = slip(begun[-1], rng)
+    return pair(talk[0]["content"], "\n".join([*begun, WAIT, *steps, answer]))
+
+
+def slip(line: str, rng: np.random.Generator) -> str:
+    """A step with another digit, or another cup, in one place."""
+    at = int(rng.choice([at for at, sign in enumerate(line) if sign.isdigit() or sign in PLACES]))
+    others = [sign for sign in (PLACES if line[at] in PLACES else "0123456789") if sign != line[at]]
+    return f"{line[:at]}{rng.choice(others)}{line[at + 1 :]}"
+
+
 def write(file: Path, rows: Sequence[Any]) -> None:
     """JSON, a line each."""
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -125,7 +146,7 @@ def thoughts(opened: OpenedModel, task: Task, items: Sequence[int], budget: int,
 
 
 def curves(opened: OpenedModel, stage: str, seed: int) -> list[dict[str, Any]]:
-    """Every figure of one model: a row with what was asked, how many were right, and the 95 % interval."""
+    """Every figure of one model: a row with what was asked, which items were right, and the 95 % interval."""
     rows: list[dict[str, Any]] = []
 
     def keep(task: str, what: str, setting: int, right: Sequence[float], tokens: float, **more: Any) -> None:
@@ -133,7 +154,7 @@ def curves(opened: OpenedModel, stage: str, seed: int) -> list[dict[str, Any]]:
         rows.append(
             {"seed": seed, "stage": stage, "task": task, "what": what, "setting": setting, "count": len(right),
              "right": round(sum(right) / len(right), 4), "low": round(low, 4), "high": round(high, 4),
-             "tokens": round(tokens, 2), **more}
+             "tokens": round(tokens, 2), "items": "".join(str(int(each)) for each in right), **more}
         )  # fmt: skip
 
     for name, task in tasks().items():
@@ -147,9 +168,10 @@ def curves(opened: OpenedModel, stage: str, seed: int) -> list[dict[str, Any]]:
                 forced=sum(each.forced for each in found), chains=sum(each.whole for each in checked),
             )  # fmt: skip
         for waits in WAITS:
-            found = thoughts(opened, task, items, BUDGETS[-1], waits=waits)
+            found = thoughts(opened, task, items, ROOM, waits=waits)
             right = [task.grade(i, each.answer) for i, each in zip(items, found, strict=True)]
-            keep(name, "wait", waits, right, sum(each.tokens for each in found) / len(found))
+            waited = sum(each.waited == waits for each in found)
+            keep(name, "wait", waits, right, sum(each.tokens for each in found) / len(found), waited=waited)
         drawn = [
             thoughts(opened, task, range(VOTED), BUDGETS[-1], temperature=TEMPERATURE, seed=1000 * draw)
             for draw in range(VOTES[-1])

@@ -37,6 +37,10 @@ def test_a_right_chain_and_a_wrong_one() -> None:
     lines[2] = lines[2][:-1] + next(place for place in "ABC" if place != lines[2][-1])
     bad = check(task, 3, "\n".join(lines), answer)
     assert bad.first_wrong == 2 and not bad.whole and bad.answered, "a right answer after a wrong step"
+    again = check(task, 3, "\n".join([*lines[:3], "Wait", *thinking.splitlines()]), answer)
+    assert again.whole and again.start == 4 and again.first_wrong is None, "what was taken back does not count"
+    wrong = check(task, 3, "\n".join([*thinking.splitlines(), "Wait", *lines]), answer)
+    assert wrong.first_wrong == len(lines) + 1 + 2 and not wrong.whole
     cut = check(task, 3, "\n".join(lines[:2]), "")
     assert cut.first_wrong is None and not cut.whole and not cut.answered and cut.right == 2
 
