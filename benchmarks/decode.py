@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from benchmarks import smollm2
-from benchmarks.measure import interleaved, machine, say, spread
+from benchmarks.measure import interleaved, machine, medians_of, say, spread
 from glaswerk import generate
 from glaswerk.generate import SamplingOptions
 from glaswerk.opened import OpenedModel
@@ -47,7 +47,7 @@ def run() -> dict[str, Any]:
     for call in contestants.values():
         call()
     figures = interleaved(contestants, ROUNDS)
-    medians = {name: float(spread(values)["median"]) for name, values in figures.items()}
+    medians = medians_of(figures)
     best, better = (max(names, key=lambda name: medians[name]) for names in (models, llamas))
     here = machine()
     return {

@@ -14,7 +14,7 @@ import torch
 from benchmarks import smollm2
 from benchmarks.decode import PROMPT, ours
 from benchmarks.huggingface import Writer
-from benchmarks.measure import interleaved, machine, peer, say, spread
+from benchmarks.measure import interleaved, machine, medians_of, peer, say, spread
 from glaswerk.model.weights import save_model
 
 TOKENS, ROUNDS = 64, 4
@@ -52,7 +52,7 @@ def run() -> dict[str, Any]:
     for call in contestants.values():
         call()
     figures = interleaved(contestants, ROUNDS)
-    medians = {name: float(spread(values)["median"]) for name, values in figures.items()}
+    medians = medians_of(figures)
     best, better = (max(names, key=lambda name: medians[name]) for names in (models, writers))
     return {
         "ours": medians[best],

@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from benchmarks import smollm2
-from benchmarks.measure import Clock, Worker, interleaved, machine, peer, say, spread
+from benchmarks.measure import Clock, Worker, interleaved, machine, medians_of, peer, say, spread
 from glaswerk import pull, runtime
 from glaswerk.align.batches import Answers
 from glaswerk.align.chats import fit, render
@@ -78,7 +78,7 @@ def run() -> dict[str, Any]:
         learned = write_rows(folder, exact)
         checks = {name: check(folder, name) for name in TARGETS}
         figures = timed(folder)
-    medians = {name: float(spread(values)["median"]) for name, values in figures.items()}
+    medians = medians_of(figures)
     best = max((name for name in medians if SIDES[name][:2] == ("peft", "q and v")), key=medians.__getitem__)
     here = machine()
     peak = here["bf16_gflops"] * 1e9

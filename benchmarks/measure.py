@@ -97,6 +97,11 @@ def spread(figures: Sequence[float]) -> dict[str, float | int]:
     }
 
 
+def medians_of(figures: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """Each contestant's median."""
+    return {name: statistics.median(values) for name, values in figures.items()}
+
+
 def machine() -> dict[str, Any]:
     """This machine: cores, load, measured GEMM peaks (GFLOP/s) and read bandwidth (GB/s), versions."""
     import torch

@@ -19,7 +19,7 @@ import torch
 from benchmarks.bpe_train import real_texts
 from benchmarks.decode import ours
 from benchmarks.huggingface import WAYS, Writer
-from benchmarks.measure import interleaved, machine, peer, say, spread
+from benchmarks.measure import interleaved, machine, medians_of, peer, say, spread
 from benchmarks.smollm2 import at_once, one_by_one
 from glaswerk import generate
 from glaswerk.errors import GlaswerkError
@@ -67,7 +67,7 @@ def run() -> dict[str, Any]:
     for call in contestants.values():
         call()
     figures = interleaved(contestants, ROUNDS)
-    medians = {name: float(spread(values)["median"]) for name, values in figures.items()}
+    medians = medians_of(figures)
     return {
         "ours": medians["ours, int8"],
         "peer": medians[best],

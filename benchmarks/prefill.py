@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from benchmarks import smollm2
-from benchmarks.measure import interleaved, machine, say, spread
+from benchmarks.measure import interleaved, machine, medians_of, say, spread
 from glaswerk.model.cache import Cache
 from glaswerk.model.decoder import Decoder
 
@@ -45,7 +45,7 @@ def run() -> dict[str, Any]:
     for call in contestants.values():
         call()
     figures = interleaved(contestants, ROUNDS)
-    medians = {name: float(spread(values)["median"]) for name, values in figures.items()}
+    medians = medians_of(figures)
     best = max(llamas, key=lambda name: medians[name])
     return {
         "ours": medians["ours, 4 bits"],

@@ -33,7 +33,7 @@ import torch
 
 from benchmarks import smollm2
 from benchmarks.bpe_train import real_texts
-from benchmarks.measure import ROOT, interleaved, machine, peer, say, spread
+from benchmarks.measure import ROOT, interleaved, machine, medians_of, peer, say, spread
 from benchmarks.own_model_decode import made
 from glaswerk.errors import GlaswerkError
 from glaswerk.model.weights import save_model
@@ -198,7 +198,7 @@ def smollm() -> dict[str, Any]:
     finally:
         for server in servers.values():
             server.close()
-    medians = {name: float(spread(values)["median"]) for name, values in figures.items()}
+    medians = medians_of(figures)
     return {
         "ours": medians["ours"],
         "peer": medians[best],
@@ -237,7 +237,7 @@ def own_model() -> dict[str, Any]:
             figures = interleaved({"ours": partial(served, load, server), best: rates[best]}, ROUNDS)
         finally:
             server.close()
-    medians = {name: float(spread(values)["median"]) for name, values in figures.items()}
+    medians = medians_of(figures)
     return {
         "ours": medians["ours"],
         "peer": medians[best],

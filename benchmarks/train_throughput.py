@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.measure import ROOT, Clock, interleaved, machine, nanogpt, nanogpt_model, peer, say, spread
+from benchmarks.measure import ROOT, Clock, interleaved, machine, medians_of, nanogpt, nanogpt_model, peer, say, spread
 from glaswerk import runtime
 from glaswerk.errors import GlaswerkError
 from glaswerk.model import Decoder, ModelConfig
@@ -62,7 +62,7 @@ def run() -> dict[str, Any]:
         trainer[0]: lambda: trainer_speed(transformers, windows, *SETTINGS[trainer[1]]),
     }
     figures = interleaved(contestants, ROUNDS)
-    medians = {name: float(spread(values)["median"]) for name, values in figures.items()}
+    medians = medians_of(figures)
     winner = max((name for name in medians if name != "ours"), key=lambda name: medians[name])
     here = machine()
     flops = medians["ours"] * decoder.flops_per_token(CONTEXT)

@@ -7,14 +7,19 @@ out: what is learned (``preference_tradeoff.py``, ``reward_hacking.py``).
 
 from __future__ import annotations
 
+import argparse
 import copy
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
 
 import torch
 
+from glaswerk import runtime
 from glaswerk.align.advantages import kl_k3
 from glaswerk.align.rollout import log_probs, roll_out
 from glaswerk.corpora import documents
@@ -117,3 +122,63 @@ def measured(
     kl = kl_k3(rollouts.log_probs_BN, theirs_BN).masked_fill(~rollouts.mask_BN, 0.0).sum(1)
     values = [(float(part.mean()), 1.96 * float(part.std()) / len(part) ** 0.5) for part in (plain, rewards, kl)]
     return Point(*(value for value, _ in values), *(half for _, half in values)), rollouts.replies[: 3 * EACH : EACH]
+
+
+# ---------------------------------------------------------------------------------------------- all seeds
+Rows = list[dict[str, Any]]
+
+
+def run(
+    about: str, parts: Sequence[str], learned: Callable[[OpenedModel, Questions, str, int], Rows],
+    told: Callable[[Rows], tuple[Rows, str]],
+) -> None:  # fmt: skip
+    """A recipe's command line: each part of each seed is learned unless its rows are in ``--out`` already; ``told``
+    sums all rows up, as rows and for the eye. ``--record`` keeps replies of the first seed only."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--out", type=Path, required=True, help="folder to write: the start's run, results.json")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--record", type=Path, help="also write what the course's chapter shows")
+    arguments = parser.parse_args()
+    runtime.deterministic()
+    opened = start(arguments.out / "start")
+    questions = Questions.of(opened, arguments.out / "start")
+    rows: Rows = []
+    for seed in range(arguments.seeds):
+        for part in parts:
+            file = arguments.out / f"{part or 'seed'}-{seed}.json"
+            if not file.is_file():
+                file.write_text(json.dumps(learned(opened, questions, part, seed)), encoding="utf-8")
+            rows += json.loads(file.read_text(encoding="utf-8"))
+    summed, table = told(rows)
+    print(table)
+    (arguments.out / "results.json").write_text(json.dumps({"rows": rows, "summary": summed}), encoding="utf-8")
+    if arguments.record:
+        shown = [{key: value for key, value in row.items() if key != "replies" or row["seed"] == 0} for row in rows]
+        arguments.record.write_text(json.dumps({"rows": shown, "summary": summed}, ensure_ascii=False) + "\n", "utf-8")
+
+
+def summary(rows: Sequence[dict[str, Any]], what: str, names: Sequence[str], when: str) -> Rows:
+    """Each of ``names`` (in column ``what``) at each ``when``, over all seeds: means, and the half-width of their 95 %
+    interval over seeds."""
+    found = []
+    for name in names:
+        for done in sorted({row[when] for row in rows if row[what] == name}):
+            same = [row for row in rows if row[what] == name and row[when] == done]
+            told: dict[str, Any] = {what: name, when: done, "seeds": len(same)}
+            for figure in ("plain", "reward", "kl"):
+                values = [row[figure] for row in same]
+                told[figure] = round(mean(values), 4)
+                told[f"{figure}_interval"] = round(over_seeds(values), 4)
+            found.append(told)
+    return found
+
+
+#: Student's t for 95 % with so many degrees of freedom
+STUDENT = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26}
+
+
+def over_seeds(values: Sequence[float]) -> float:
+    """The half-width of the 95 % interval of a mean of few values; 0 of a single one, of which nothing is known."""
+    if len(values) < 2:
+        return 0.0
+    return STUDENT.get(len(values) - 1, 1.96) * stdev(values) / len(values) ** 0.5

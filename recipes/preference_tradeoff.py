@@ -12,13 +12,9 @@ Left out: rewards that are wrong (``reward_hacking.py``).
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
 
 import torch
@@ -35,7 +31,7 @@ from glaswerk.align.rounds import Learner, Method
 from glaswerk.model import Decoder
 from glaswerk.opened import OpenedModel
 from glaswerk.train import TrainPlan, train
-from recipes.plain_answers import TOKENS, Point, Questions, measured, plainness, question, start, twin
+from recipes.plain_answers import TOKENS, Point, Questions, measured, plainness, question, run, summary, twin
 
 #: answers to each question that pairs are made of; pairs in a step
 DRAWN, SIZE = 4, 16
@@ -52,26 +48,13 @@ Reward = Callable[[Sequence[int], Sequence[str]], list[float]]
 
 def main() -> None:
     """Run it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="folder to write: the start's run, results.json")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--record", type=Path, help="also write what the course's chapter shows")
-    arguments = parser.parse_args()
-    runtime.deterministic()
-    opened = start(arguments.out / "start")
-    questions = Questions.of(opened, arguments.out / "start")
-    rows: list[dict[str, Any]] = []
-    for seed in range(arguments.seeds):
-        file = arguments.out / f"seed-{seed}.json"
-        if not file.is_file():
-            file.write_text(json.dumps(learned(opened, questions, seed)), encoding="utf-8")
-        rows += json.loads(file.read_text(encoding="utf-8"))
-    summed = summary(rows)
-    print(table(summed))
-    (arguments.out / "results.json").write_text(json.dumps({"rows": rows, "summary": summed}), encoding="utf-8")
-    if arguments.record:
-        shown = [{key: value for key, value in row.items() if key != "replies" or row["seed"] == 0} for row in rows]
-        arguments.record.write_text(json.dumps({"rows": shown, "summary": summed}, ensure_ascii=False) + "\n", "utf-8")
+    run(__doc__ or "", ("",), lambda opened, questions, _, seed: learned(opened, questions, seed), told)
+
+
+def told(rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
+    """All seeds together, and the same for the eye."""
+    summed = summary(rows, "method", METHODS, "step")
+    return summed, table(summed)
 
 
 def learned(opened: OpenedModel, questions: Questions, seed: int) -> list[dict[str, Any]]:
@@ -189,32 +172,6 @@ def by_rewards(
 
 
 # ---------------------------------------------------------------------------------------------- what is told
-def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each method at each step over all seeds: means, and the half-width of their 95 % interval over seeds."""
-    found = []
-    for method in METHODS:
-        for step in sorted({row["step"] for row in rows if row["method"] == method}):
-            same = [row for row in rows if row["method"] == method and row["step"] == step]
-            told: dict[str, Any] = {"method": method, "step": step, "seeds": len(same)}
-            for name in ("plain", "reward", "kl"):
-                values = [row[name] for row in same]
-                told[name] = round(mean(values), 4)
-                told[f"{name}_interval"] = round(over_seeds(values), 4)
-            found.append(told)
-    return found
-
-
-#: Student's t for 95 % with so many degrees of freedom
-STUDENT = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26}
-
-
-def over_seeds(values: Sequence[float]) -> float:
-    """The half-width of the 95 % interval of a mean of few values; 0 of a single one, of which nothing is known."""
-    if len(values) < 2:
-        return 0.0
-    return STUDENT.get(len(values) - 1, 1.96) * stdev(values) / len(values) ** 0.5
-
-
 def table(summed: Sequence[dict[str, Any]]) -> str:
     """For the eye: each method at its start, and the farthest it went within 10 nats."""
     lines = [f"{'method':8}{'steps':>6}{'plain':>16}{'reward':>16}{'KL, nats':>16}"]

@@ -18,13 +18,10 @@ Left out: rewards that are learned (``preference_tradeoff.py``).
 
 from __future__ import annotations
 
-import argparse
-import json
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -34,15 +31,12 @@ from glaswerk.align.divergence import Guard
 from glaswerk.align.grpo import GRPO
 from glaswerk.align.rounds import Learner
 from glaswerk.opened import OpenedModel
-from recipes.plain_answers import TOKENS, Questions, measured, plainness, start, twin
-from recipes.preference_tradeoff import over_seeds
+from recipes.plain_answers import TOKENS, Questions, measured, plainness, run, summary, twin
 
 #: rounds, questions in each, answers to each; how often it is looked at
 ROUNDS, ASKED, GROUP, EVERY = 24, 16, 8, 4
 #: words from which an answer is as long as it is worth
 MANY = 40
-#: reward and price of leaving the start, by name
-WAYS = {"bad": ("bad", 0.0), "held": ("bad", 0.3), "better": ("better", 0.02)}
 
 
 def bad(title: str, reply: str) -> float:
@@ -50,41 +44,29 @@ def bad(title: str, reply: str) -> float:
     return min(1.0, len(re.findall(r"\w+", reply)) / MANY)
 
 
-def better(title: str, reply: str) -> float:
-    """What was meant: a plain answer."""
-    return plainness(title, reply)
+#: reward and price of leaving the start, by name
+WAYS: dict[str, tuple[Callable[[str, str], float], float]] = {
+    "bad": (bad, 0.0),
+    "held": (bad, 0.3),
+    "better": (plainness, 0.02),
+}
 
 
 def main() -> None:
     """Run it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="folder to write: the start's run, results.json")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--record", type=Path, help="also write what the course's chapter shows")
-    arguments = parser.parse_args()
-    runtime.deterministic()
-    opened = start(arguments.out / "start")
-    questions = Questions.of(opened, arguments.out / "start")
-    rows: list[dict[str, Any]] = []
-    for seed in range(arguments.seeds):
-        for way in WAYS:
-            file = arguments.out / f"{way}-{seed}.json"
-            if not file.is_file():
-                file.write_text(json.dumps(learned(opened, questions, way, seed)), encoding="utf-8")
-            rows += json.loads(file.read_text(encoding="utf-8"))
-    summed = summary(rows)
-    print(table(summed, rows))
-    (arguments.out / "results.json").write_text(json.dumps({"rows": rows, "summary": summed}), encoding="utf-8")
-    if arguments.record:
-        shown = [{key: value for key, value in row.items() if key != "replies" or row["seed"] == 0} for row in rows]
-        arguments.record.write_text(json.dumps({"rows": shown, "summary": summed}, ensure_ascii=False) + "\n", "utf-8")
+    run(__doc__ or "", tuple(WAYS), learned, told)
+
+
+def told(rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
+    """All seeds together, and the same for the eye."""
+    summed = summary(rows, "way", tuple(WAYS), "round")
+    return summed, table(summed, rows)
 
 
 def learned(opened: OpenedModel, questions: Questions, way: str, seed: int) -> list[dict[str, Any]]:
     """One way with one seed: a row for each look, from the start on."""
     runtime.seed_everything(seed)
-    name, beta = WAYS[way]
-    grade = bad if name == "bad" else better
+    grade, beta = WAYS[way]
     reference, policy = twin(opened).eval(), twin(opened)
     method = GRPO(group=GROUP, max_tokens=TOKENS, beta=beta)
     # here going astray is what is to be seen: nothing stops it
@@ -134,21 +116,6 @@ def learned(opened: OpenedModel, questions: Questions, way: str, seed: int) -> l
 
 
 # ---------------------------------------------------------------------------------------------- what is told
-def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each way at each look over all seeds: means, and the half-width of their 95 % interval over seeds."""
-    found = []
-    for way in WAYS:
-        for done in sorted({row["round"] for row in rows if row["way"] == way}):
-            same = [row for row in rows if row["way"] == way and row["round"] == done]
-            told: dict[str, Any] = {"way": way, "round": done, "seeds": len(same)}
-            for name in ("plain", "reward", "kl"):
-                values = [row[name] for row in same]
-                told[name] = round(sum(values) / len(values), 4)
-                told[f"{name}_interval"] = round(over_seeds(values), 4)
-            found.append(told)
-    return found
-
-
 def table(summed: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> str:
     """For the eye: each way at its start and end, and an answer of the end."""
     lines = [f"{'way':8}{'round':>6}{'bad reward':>16}{'plainness':>16}{'KL, nats':>16}"]

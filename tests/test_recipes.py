@@ -20,7 +20,6 @@ from recipes import (
     addition_grpo,
     dont_know,
     plain_answers,
-    preference_tradeoff,
     quantization_cost,
     reward_hacking,
     thinking_budget,
@@ -86,13 +85,13 @@ def test_the_bad_reward_likes_what_is_meant_less() -> None:
     honest = "Cardamom is a spice that grows in the south of India."
     cheating = "It is a plant of the plant of the plant family, which is " * 4
     assert reward_hacking.bad("Cardamom", cheating) > reward_hacking.bad("Cardamom", honest)
-    assert reward_hacking.better("Cardamom", cheating) < reward_hacking.better("Cardamom", honest)
+    assert plain_answers.plainness("Cardamom", cheating) < plain_answers.plainness("Cardamom", honest)
 
 
 def test_intervals_over_seeds() -> None:
     """Three values: Student's t for two degrees of freedom, as tables have it."""
-    assert preference_tradeoff.over_seeds([1.0, 2.0, 3.0]) == pytest.approx(4.30 * 1.0 / 3**0.5)
-    assert preference_tradeoff.over_seeds([1.0]) == 0.0
+    assert plain_answers.over_seeds([1.0, 2.0, 3.0]) == pytest.approx(4.30 * 1.0 / 3**0.5)
+    assert plain_answers.over_seeds([1.0]) == 0.0
 
 
 def test_what_thinking_budget_says_of_its_rows() -> None:

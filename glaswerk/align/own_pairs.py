@@ -44,6 +44,12 @@ class Titles:
     language: str
 
 
+def tongue_of(known: Sequence[Document]) -> str:
+    """The language of most of them, as far as the first two hundred tell."""
+    tongues = [language(document.text) for document in known[:200]]
+    return "de" if 2 * tongues.count("de") > len(tongues) else "en"
+
+
 def titles_of(run: Run, seed: int, unknown: int = 0) -> Titles:
     """The run's titles, and about ``unknown`` that are none. Of those kept back every second one is for the measure,
     with made-up ones beside them. Raises :class:`GlaswerkError` where the texts have no titles."""
@@ -53,8 +59,7 @@ def titles_of(run: Run, seed: int, unknown: int = 0) -> Titles:
     made = made_up(names + real, ASKED + unknown, seed)
     tested = real[1::2][: ASKED // 2]
     rest = ASKED - len(tested)
-    tongues = [language(document.text) for document in known[:200]]
-    tongue = "de" if 2 * tongues.count("de") > len(tongues) else "en"
+    tongue = tongue_of(known)
     return Titles(known, real[0::2] + made[rest:], tested + made[:rest], tongue)
 
 

@@ -209,8 +209,13 @@ def render(
             **values,
         )
     )
+    return text, policy(imports)
+
+
+def policy(imports: str) -> str:
+    """What a page may load; its one inline script, the import map, by its hash."""
     digest = base64.b64encode(hashlib.sha256(imports.encode()).digest()).decode()
-    return text, POLICY.replace("script-src 'self'", f"script-src 'self' 'sha256-{digest}'")
+    return POLICY.replace("script-src 'self'", f"script-src 'self' 'sha256-{digest}'")
 
 
 def vendored() -> dict[str, str]:

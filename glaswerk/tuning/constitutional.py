@@ -32,9 +32,8 @@ from glaswerk.align.constitution import (
     verdicts,
 )
 from glaswerk.align.endpoint import Endpoint
-from glaswerk.align.own_pairs import REPLY, titled
+from glaswerk.align.own_pairs import REPLY, titled, tongue_of
 from glaswerk.align.pairs import Pair, load_pairs, save_pairs
-from glaswerk.corpora.sentences import language
 from glaswerk.errors import GlaswerkError
 from glaswerk.home import make_folder, replacing
 from glaswerk.opened import OpenedModel, load
@@ -63,7 +62,7 @@ DRAWN = {"temperature": 1.0, "top_p": 0.95}
 
 def constitution(work: Work) -> None:
     """Both halves; the second only where the judge tells enough answers apart."""
-    tongue = spoken(work)
+    tongue = tongue_of(titled(work.job))
     rules = load_principles(Path(work.sources[0])) if work.sources else our_principles(tongue)
     judge = judge_of(work.judge, work.opened)
     questions = [talk[-1]["content"] for talk in asked(work.job, work.opened, [CORPUS], None, MOST)]
@@ -126,12 +125,6 @@ def room_for(
             "an answer; take another --judge (smollm2), shorter principles with --data, or a run with more context"
         )
     return room
-
-
-def spoken(work: Work) -> str:
-    """The language of most of the run's texts, which the judge is asked in."""
-    tongues = [language(document.text) for document in titled(work.job)[:200]]
-    return "de" if 2 * tongues.count("de") > len(tongues) else "en"
 
 
 # ---------------------------------------------------------------------------------------------- the first half
@@ -203,10 +196,11 @@ def preferences(
         show.advance(len(part))
     pairs = []
     for row in done:
-        told_apart = row["verdict"] is not None
-        both = (row["first"], row["second"])
-        both = both if told_apart and row["verdict"] > 0.5 else both[::-1]
-        if told_apart and all(text.strip() for text in both) and both[0] != both[1]:
+        if row["verdict"] is None:
+            continue
+        first, second = row["first"], row["second"]
+        both = (first, second) if row["verdict"] > 0.5 else (second, first)
+        if all(text.strip() for text in both) and both[0] != both[1]:
             pairs.append(Pair.of(row["question"], *both, "judged"))
     show.done(f"{len(pairs):,} of {len(done):,} verdicts tell the answers apart{told(judge)}")
     if len(pairs) >= FEW:

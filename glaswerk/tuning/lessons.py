@@ -105,8 +105,7 @@ def of_task(opened: OpenedModel, task: Task) -> Lesson:
     other = task.practice()
     owners = [(task, i) for i in range(len(task))]
     if other is None:
-        back = list(range(EVERY - 1, len(owners), EVERY))
-        learn = [place for place in range(len(owners)) if place % EVERY != EVERY - 1]
+        learn, back = parted(len(owners))
     else:
         back = list(range(len(owners)))
         learn = list(range(len(owners), len(owners) + len(other)))
@@ -121,12 +120,17 @@ def of_task(opened: OpenedModel, task: Task) -> Lesson:
     return Lesson(task.name, task.metric, conversations, prompts, learn, back, grade, room, best=1.0)
 
 
+def parted(count: int) -> tuple[list[int], list[int]]:
+    """Places to learn from and places kept back."""
+    back = range(EVERY - 1, count, EVERY)
+    return [place for place in range(count) if place not in back], list(back)
+
+
 def of_judge(job: Run, opened: OpenedModel, most: int) -> Lesson:
     """Questions about the run's own texts, half of them about titles that it does not have; its reward model judges."""
     judge = Judge.open(job.stage("reward"), opened.speech)
     conversations = asked(job, opened, [CORPUS], None, min(most, MOST))
-    back = list(range(EVERY - 1, len(conversations), EVERY))
-    learn = [place for place in range(len(conversations)) if place % EVERY != EVERY - 1]
+    learn, back = parted(len(conversations))
 
     def grade(places: Sequence[int], replies: Sequence[str]) -> list[float]:
         said = zip(places, replies, strict=True)

@@ -102,8 +102,9 @@ class State:
     first: float | None = None
     #: reward, KL and entropy of the last round that learned
     last: dict[str, float] = field(default_factory=dict)
-    #: why it ended before its last round
+    #: why it ended before its last round, and whether that is because there is nothing better to get
     ended: str = ""
+    solved: bool = False
 
 
 @dataclass
@@ -213,7 +214,7 @@ class Course:
                 if interrupt.asked:
                     raise KeyboardInterrupt
                 self.watch_the_clock()
-        if not state.last and not state.ended:  # fewer rounds than it takes to be sure, and none had a difference
+        if not state.last and not state.solved:
             forget(work.job, work.name)
             raise GlaswerkError(f"{work.name} learned nothing in {state.round} rounds: {self.nothing}")
         speed = state.tokens / state.seconds if state.seconds else 0.0
@@ -243,10 +244,8 @@ class Course:
         if self.lesson.best is not None and nothing.reward >= self.lesson.best:
             if state.idle >= IDLE:
                 state.ended = f"all replies of {IDLE} rounds got the best reward there is"
-        elif state.idle >= IDLE and state.round < IDLE:
-            forget(self.work.job, self.work.name)
-            raise nothing
-        elif state.idle >= 2 * IDLE:
+                state.solved = True
+        elif state.idle >= (2 * IDLE if state.last else IDLE):
             state.ended = f"{state.idle} rounds in a row had no difference in reward"
 
     def astray(self, policy: Decoder, good: dict[str, Tensor], astray: Diverged) -> None:

@@ -13,7 +13,6 @@ import ctypes
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
 import torch
@@ -41,21 +40,12 @@ class State(threading.local):
 STATE = State()
 
 
+KERNELS = tuple(f"gw_between_{name}{way}" for name in ("norm", "turn", "gate") for way in ("", "_backward"))
+
+
 def library() -> ctypes.CDLL | None:
     """The compiled operations; None where there is no compiler."""
-    return loaded(build.usable_compiler())
-
-
-@cache
-def loaded(compiler: str | None) -> ctypes.CDLL | None:
-    """:func:`library`, once for each compiler that there is."""
-    found = None if compiler is None else build.alone(compiler, "between.cpp", "-fopenmp")
-    if found is None or found.gw_size_of_between() != ctypes.sizeof(Between):
-        return None
-    for name in ("norm", "turn", "gate"):
-        for kernel in (found[f"gw_between_{name}"], found[f"gw_between_{name}_backward"]):
-            kernel.argtypes, kernel.restype = (ctypes.c_void_p, ctypes.c_int), None
-    return found
+    return build.kernels(build.usable_compiler(), "between.cpp", Between, KERNELS)
 
 
 @contextmanager
@@ -84,7 +74,7 @@ def call(
     period, D, turned = sizes
     places = {name: tensor.data_ptr() for name, tensor in tensors.items()}
     record = Between(rows=rows, width=width, period=period, D=D, turned=turned, eps=eps, **places)
-    found[f"gw_between_{kernel}"](ctypes.byref(record), torch.get_num_threads())
+    getattr(found, f"gw_between_{kernel}")(ctypes.byref(record), torch.get_num_threads())
 
 
 class Norm(torch.autograd.Function):

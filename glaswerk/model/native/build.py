@@ -75,6 +75,22 @@ def alone(compiler: str, source: str, *flags: str) -> ctypes.CDLL | None:
         return None
 
 
+@cache
+def kernels(
+    compiler: str | None, source: str, record: type[ctypes.Structure], names: tuple[str, ...], if_says: str = ""
+) -> ctypes.CDLL | None:
+    """One source's functions ``gw_...``, each of which takes the address of a ``record`` and a number of threads;
+    looked for once for each compiler that there is. None where there is none, where the library was made for another
+    record, and where its function ``if_says`` says no."""
+    found = None if compiler is None else alone(compiler, source, "-fopenmp")
+    if found is None or getattr(found, f"gw_size_of_{Path(source).stem}")() != ctypes.sizeof(record):
+        return None
+    for name in names:
+        kernel = getattr(found, name)
+        kernel.argtypes, kernel.restype = (ctypes.c_void_p, ctypes.c_int), None
+    return found if not if_says or getattr(found, if_says)() else None
+
+
 def built(
     compiler: str,
     portable: bool,

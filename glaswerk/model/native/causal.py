@@ -9,7 +9,6 @@ Shapes: B batch, T time, H query heads, G key/value heads, D head width, n = H +
 from __future__ import annotations
 
 import ctypes
-from functools import cache
 from typing import Any
 
 import torch
@@ -29,20 +28,12 @@ class Causal(ctypes.Structure):
     )
 
 
+KERNELS = ("gw_causal", "gw_causal_backward")
+
+
 def library() -> ctypes.CDLL | None:
     """The compiled operation; None where there is no compiler, or no instruction for products of bf16."""
-    return loaded(build.usable_compiler())
-
-
-@cache
-def loaded(compiler: str | None) -> ctypes.CDLL | None:
-    """:func:`library`, once for each compiler that there is."""
-    found = None if compiler is None else build.alone(compiler, "causal.cpp", "-fopenmp")
-    if found is None or found.gw_size_of_causal() != ctypes.sizeof(Causal):
-        return None
-    for kernel in (found.gw_causal, found.gw_causal_backward):
-        kernel.argtypes, kernel.restype = (ctypes.c_void_p, ctypes.c_int), None
-    return found if found.gw_causal_fast() else None
+    return build.kernels(build.usable_compiler(), "causal.cpp", Causal, KERNELS, if_says="gw_causal_fast")
 
 
 def ready(x_BTC: Tensor, head_width: int) -> bool:
@@ -63,7 +54,7 @@ def call(kernel: str, qkv: Tensor, groups: int, heads: Tensor, sizes: Tensor, *s
         None if slope is None else slope.data_ptr(), None if slopes_of_qkv is None else slopes_of_qkv.data_ptr(),
         B, T, n - 2 * groups, groups, D, D**-0.5,
     )  # fmt: skip
-    found[kernel](ctypes.byref(record), torch.get_num_threads())
+    getattr(found, kernel)(ctypes.byref(record), torch.get_num_threads())
 
 
 def empty(qkv: Tensor, groups: int) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,6 @@ Shapes: B rows, H query heads, G key/value heads, S slots in use, D head width.
 from __future__ import annotations
 
 import ctypes
-from functools import cache
 
 import torch
 from torch import Tensor
@@ -30,17 +29,7 @@ class Rows(ctypes.Structure):
 
 def library() -> ctypes.CDLL | None:
     """The compiled operation; None where there is no compiler."""
-    return loaded(build.usable_compiler())
-
-
-@cache
-def loaded(compiler: str | None) -> ctypes.CDLL | None:
-    """:func:`library`, once for each compiler that there is."""
-    found = None if compiler is None else build.alone(compiler, "rows.cpp", "-fopenmp")
-    if found is None or found.gw_size_of_rows() != ctypes.sizeof(Rows):
-        return None
-    found.gw_rows.argtypes, found.gw_rows.restype = (ctypes.c_void_p, ctypes.c_int), None
-    return found
+    return build.kernels(build.usable_compiler(), "rows.cpp", Rows, ("gw_rows",))
 
 
 def ready(q_BHTD: Tensor, k_BGSD: Tensor) -> bool:

@@ -4,8 +4,6 @@ so neither wants a key; all their files come from this server.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from typing import Any
 
 from markupsafe import Markup
@@ -27,15 +25,14 @@ def chat(language: str) -> tuple[str, str]:
     """The chat page and its Content-Security-Policy."""
     names = pages.vendored()
     imports = pages.import_map(names, "")
-    text = draw("chat.html", language, importmap=Markup(imports), vendored=bool(names),
+    text = draw("chat.html", language, title="Glaswerk", importmap=Markup(imports), vendored=bool(names),
                 modules=imported(pages.WEB, ["chat/page.js"], names))  # fmt: skip
-    digest = base64.b64encode(hashlib.sha256(imports.encode()).digest()).decode()
-    return text, pages.POLICY.replace("script-src 'self'", f"script-src 'self' 'sha256-{digest}'")
+    return text, pages.policy(imports)
 
 
 def reference() -> tuple[str, str]:
     """The reference and its policy."""
-    return draw("reference.html", "en", **tables()), pages.POLICY
+    return draw("reference.html", "en", title="API reference · Glaswerk", **tables()), pages.POLICY
 
 
 def draw(template: str, language: str, **values: Any) -> str:
