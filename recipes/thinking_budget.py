@@ -4,8 +4,9 @@ A model of 0.7 M parameters learns two tasks with written steps, sums of numbers
 (``glaswerk eval`` calls them arithmetic and cups), and half of the time to answer them at once. Some of the steps it
 reads are taken back: "Wait", and all of them again. Then it answers test problems, which no stage has seen, with
 budgets from 0 tokens to as many as it likes: what is longer is cut and the answer asked for (budget forcing;
-Muennighoff et al. 2025). It is made to wait and to go on; it votes over several drawn replies (Wang et al. 2023); and
-GRPO rewards right sums of replies with steps, after which all is measured again.
+Muennighoff et al. 2025). It is made to wait and to go on; a wrong step is put into its mouth (after Lanham et al.
+2023); it votes over several drawn replies (Wang et al. 2023); and GRPO rewards right sums of replies with steps, after
+which all is measured again.
 
     python -m recipes.thinking_budget --out FOLDER [--seeds 3] [--record FILE]
 
@@ -19,19 +20,18 @@ import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from glaswerk.evaluate.chain import check
+from glaswerk.evaluate.chain import agreeing, check
 from glaswerk.evaluate.likelihood import Asked, likelihoods
 from glaswerk.evaluate.metrics.intervals import wilson
 from glaswerk.evaluate.task import Messages, Task, pair
 from glaswerk.evaluate.tasks.arithmetic import Arithmetic, last_number
 from glaswerk.evaluate.tasks.cups import PLACES, Cups, last_place
-from glaswerk.generate.thinking import WAIT, Thought, think, vote
+from glaswerk.generate.thinking import MARKER, WAIT, Thought, think, vote
 from glaswerk.opened import OpenedModel, load
 from glaswerk.pipeline import pretrain, sft
 from glaswerk.run import Run
@@ -47,8 +47,12 @@ WAITING, SLIPPED = 1 / 5, 2 / 3
 BUDGETS, ROOM = (0, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96), 176
 #: how often it is made to go on; replies that vote, drawn at this temperature, of so many problems
 WAITS, VOTES, TEMPERATURE, VOTED = (0, 1, 2), (1, 2, 4, 8, 16), 1.0, 100
-#: chains that are recorded, at these budgets
-SHOWN, SHOWN_AT = 4, (0, 8, 16, 96)
+#: right steps that stand before a wrong one which is put into its mouth
+SLIPS = (0, 1, 2)
+#: problems whose chains are recorded: so many where all is right, and the first of each kind where something is not
+SHOWN = 2
+#: what a chain and its answer are: (chain right, answer right)
+KINDS = {"right": (True, True), "wrong": (False, False), "lucky": (False, True), "spoiled": (True, False)}
 
 
 def tasks(steps: bool = True) -> dict[str, Task]:
@@ -78,7 +82,7 @@ def main() -> None:
             file = arguments.out / f"{stage}-{seed}.json"
             if not file.is_file():
                 opened = load(str(folder / stage))
-                found = {"rows": curves(opened, stage, seed), "chains": recorded(opened, stage, seed)}
+                found = {"rows": curves(opened, stage, seed), "chains": recorded(opened, stage)}
                 file.write_text(json.dumps(found), encoding="utf-8")
             found = json.loads(file.read_text(encoding="utf-8"))
             rows += found["rows"]
@@ -89,8 +93,13 @@ def main() -> None:
     print(f"full budget minus none, in points: mean {sum(gains) / len(gains):.1f}, least {min(gains):.1f}")
     (arguments.out / "results.json").write_text(json.dumps({"rows": rows, "chains": chains}), encoding="utf-8")
     if arguments.record:
-        shown = [{key: value for key, value in row.items() if key != "items"} for row in rows]
-        arguments.record.write_text(json.dumps({"rows": shown, "chains": chains}, ensure_ascii=False) + "\n", "utf-8")
+        # the intervals follow from the shares and the counts
+        shown = [{key: value for key, value in row.items() if key not in ("items", "low", "high")} for row in rows]
+        size = load(str(arguments.out / "seed-0" / "sft")).model.parameters_count()["total"]
+        model = {"layers": LAYERS, "width": WIDTH, "parameters": size, "temperature": TEMPERATURE}
+        found = {"model": model, "rows": shown, "chains": chains}
+        told = json.dumps(found, ensure_ascii=False, separators=(",", ":"))
+        arguments.record.write_text(told.replace(',{"', ',\n{"') + "\n", "utf-8")
 
 
 def made(folder: Path, out: Path, seed: int) -> None:
@@ -139,9 +148,13 @@ def write(file: Path, rows: Sequence[Any]) -> None:
 
 
 # ---------------------------------------------------------------------------------------------- measuring
-def thoughts(opened: OpenedModel, task: Task, items: Sequence[int], budget: int, **how: Any) -> list[Thought]:
-    """The model's replies to these items."""
+def thoughts(
+    opened: OpenedModel, task: Task, items: Sequence[int], budget: int, begun: Sequence[str] = (), **how: Any
+) -> list[Thought]:
+    """The model's replies to these items; ``begun`` is what it is made to have written already, for each."""
     prompts = [opened.chat_ids(task.prompt(i)) for i in items]
+    if begun:
+        prompts = [[*asked, *opened.tokenizer.encode(text)] for asked, text in zip(prompts, begun, strict=True)]
     return think(opened.model, opened.tokenizer, prompts, budget, end_ids=opened.end_ids, **how)
 
 
@@ -166,12 +179,25 @@ def curves(opened: OpenedModel, stage: str, seed: int) -> list[dict[str, Any]]:
             keep(
                 name, "budget", budget, right, sum(each.tokens for each in found) / len(found),
                 forced=sum(each.forced for each in found), chains=sum(each.whole for each in checked),
+                both=sum(each.whole and each.answered for each in checked),
             )  # fmt: skip
+        before: list[float] = []
         for waits in WAITS:
             found = thoughts(opened, task, items, ROOM, waits=waits)
             right = [task.grade(i, each.answer) for i, each in zip(items, found, strict=True)]
-            waited = sum(each.waited == waits for each in found)
-            keep(name, "wait", waits, right, sum(each.tokens for each in found) / len(found), waited=waited)
+            before = before or right
+            keep(
+                name, "wait", waits, right, sum(each.tokens for each in found) / len(found),
+                waited=sum(each.waited == waits for each in found),
+                gained=sum(now > then for then, now in zip(before, right, strict=True)),
+                lost=sum(now < then for then, now in zip(before, right, strict=True)),
+            )  # fmt: skip
+        for step in SLIPS:
+            some, begun = slipped(task, items, step)
+            found = thoughts(opened, task, some, BUDGETS[-1], begun)
+            right = [task.grade(i, each.answer) for i, each in zip(some, found, strict=True)]
+            taken_back = sum(WAIT in each.thinking for each in found)
+            keep(name, "slip", step, right, sum(each.tokens for each in found) / len(found), taken_back=taken_back)
         drawn = [
             thoughts(opened, task, range(VOTED), BUDGETS[-1], temperature=TEMPERATURE, seed=1000 * draw)
             for draw in range(VOTES[-1])
@@ -189,23 +215,67 @@ def curves(opened: OpenedModel, stage: str, seed: int) -> list[dict[str, Any]]:
     return rows
 
 
-def recorded(opened: OpenedModel, stage: str, seed: int) -> list[dict[str, Any]]:
-    """A few chains at several budgets, with the probability of each token as it was written."""
+def slipped(task: Task, items: Sequence[int], step: int) -> tuple[list[int], list[str]]:
+    """Those items that have more than ``step`` steps, and for each its steps up to that one, which is wrong."""
+    rng = np.random.default_rng([step, 7])
+    some, begun = [], []
+    for i in items:
+        lines = task.answer(i).splitlines()[:-1]
+        if len(lines) > step:
+            some.append(i)
+            begun.append("\n".join([*lines[:step], slip(lines[step], rng)]) + "\n")
+    return some, begun
+
+
+def recorded(opened: OpenedModel, stage: str) -> list[dict[str, Any]]:
+    """A few problems of each kind, with the reply to each at every budget, and made to wait: its tokens, and how
+    probable each was as it was written. Of a reply that was cut only what parts from the whole one is kept."""
     found = []
     for name, task in tasks().items():
-        for budget in SHOWN_AT:
-            for i, each in enumerate(thoughts(opened, task, range(SHOWN), budget)):
-                said = f"{each.thinking}\nAnswer: {each.answer}" if each.thinking else f"Answer: {each.answer}"
-                ids = opened.tokenizer.encode(said)
-                (read,) = likelihoods(opened.model, [Asked([*each.prompt, *ids], len(each.prompt))])
-                found.append(
-                    {"stage": stage, "task": name, "item": i, "budget": budget, "asked": task.prompt(i)[-1]["content"],
-                     "expected": task.answer(i), "tokens": [opened.tokenizer.decode([id]) for id in ids],
-                     "shares": [round(math.exp(nats), 4) for nats in read.nats], "thinking": each.tokens,
-                     "forced": each.forced, "right": task.grade(i, each.answer),
-                     **asdict(check(task, i, each.thinking, each.answer))}
+        every = thoughts(opened, task, range(len(task)), BUDGETS[-1])
+        kinds = [kind_of(task, i, each) for i, each in enumerate(every)]
+        items = [i for kind in KINDS for i in places(kinds, kind)[: SHOWN if kind == "right" else 1]]
+        asked = [*((budget, 0) for budget in reversed(BUDGETS)), (ROOM, 1)]
+        replies = [thoughts(opened, task, items, budget, waits=waits) for budget, waits in asked]
+        for at, i in enumerate(items):
+            whole: list[int] = []
+            told = []
+            for (budget, waits), thought in zip(asked, (each[at] for each in replies), strict=True):
+                ids, shares = written(opened, thought)
+                same = agreeing(ids, whole)
+                checked = check(task, i, thought.thinking, thought.answer)
+                told.append(
+                    {"budget": budget, "waits": waits, "forced": thought.forced, "thinking": thought.tokens,
+                     "start": checked.start, "right": checked.right, "whole": checked.whole,
+                     "answered": checked.answered, "same": same, "shares": shares[same:],
+                     "tokens": [opened.tokenizer.decode([id]) for id in ids[same:]]}
                 )  # fmt: skip
+                whole = whole or ids
+            question = task.prompt(i)[-1]["content"]
+            found.append(
+                {"stage": stage, "task": name, "item": i, "kind": kinds[i], "asked": question,
+                 "expected": task.answer(i), "replies": told}
+            )  # fmt: skip
     return found
+
+
+def kind_of(task: Task, i: int, thought: Thought) -> str:
+    """Whether the chain is right, and whether the answer is."""
+    checked = check(task, i, thought.thinking, thought.answer)
+    return next(kind for kind, is_so in KINDS.items() if is_so == (checked.whole, checked.answered))
+
+
+def places(kinds: Sequence[str], kind: str) -> list[int]:
+    """Where it stands."""
+    return [place for place, each in enumerate(kinds) if each == kind]
+
+
+def written(opened: OpenedModel, thought: Thought) -> tuple[list[int], list[float]]:
+    """A reply's tokens, marker and answer among them, and the probability that the model gave each."""
+    marked = f"{MARKER} {thought.answer}"
+    ids = opened.tokenizer.encode(f"{thought.thinking}\n{marked}" if thought.thinking else marked)
+    (read,) = likelihoods(opened.model, [Asked([*thought.prompt, *ids], len(thought.prompt))])
+    return ids, [round(math.exp(nats), 3) for nats in read.nats]
 
 
 # ---------------------------------------------------------------------------------------------- what is told
@@ -221,7 +291,13 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     for stage in ("sft", "grpo"):
         for task in READ:
             own = [row for row in rows if row["stage"] == stage and row["task"] == task]
-            for what, unit in (("budget", "tokens"), ("wait", "waits"), ("votes", "votes"), ("at once", "")):
+            for what, unit in (
+                ("budget", "tokens"),
+                ("wait", "waits"),
+                ("slip", "slip at"),
+                ("votes", "votes"),
+                ("at once", ""),
+            ):
                 cells = "  ".join(f"{row['setting']}: {row['right']:.0%}" for row in own if row["what"] == what)
                 lines.append(f"{stage:5}{task:6}{unit or what:9}{cells}")
     return "\n".join(lines)

@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from glaswerk.evaluate.chain import check
 from glaswerk.evaluate.tasks.arithmetic import Arithmetic
 from glaswerk.home import write_json
 from glaswerk.model import Decoder, ModelConfig
@@ -104,6 +105,18 @@ def test_what_thinking_budget_says_of_its_rows() -> None:
         assert len(task) == len(plain) == thinking_budget.ASKED
         # the same problems, asked with and without steps
         assert all(task.answer(i).endswith(plain.answer(i)) for i in range(20))
+
+
+def test_a_slip_is_put_where_it_can_be_seen() -> None:
+    """The steps before it are right, it is not, and it is one of the task's kind."""
+    for name, task in thinking_budget.tasks().items():
+        some, begun = thinking_budget.slipped(task, range(20), 1)
+        assert some and len(some) == len(begun)
+        for i, text in zip(some, begun, strict=True):
+            checked = check(task, i, text, "")
+            assert (checked.start, checked.right, len(checked.lines)) == (0, 1, 2), (name, text)
+            last, wanted = checked.lines[1], task.answer(i).splitlines()[1]
+            assert len(last) == len(wanted) and sum(a != b for a, b in zip(last, wanted, strict=True)) == 1
 
 
 def test_sums_to_read_are_none_that_measure(tmp_path: Path) -> None:

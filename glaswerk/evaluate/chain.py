@@ -43,11 +43,11 @@ def check(task: Task, i: int, thinking: str, answer: str) -> Checked:
     return Checked(lines, start, right, whole, task.grade(i, answer) == 1)
 
 
-def agreeing(lines: Sequence[str], expected: Sequence[str]) -> int:
-    """How many first lines are the same."""
+def agreeing(written: Sequence[str | int], expected: Sequence[str | int]) -> int:
+    """How many first lines, or tokens, are the same."""
     count = 0
-    for line, wanted in zip(lines, expected, strict=False):
-        if line != wanted:
+    for each, wanted in zip(written, expected, strict=False):
+        if each != wanted:
             break
         count += 1
     return count
