@@ -180,6 +180,8 @@ def curves(opened: OpenedModel, stage: str, seed: int) -> list[dict[str, Any]]:
                 name, "budget", budget, right, sum(each.tokens for each in found) / len(found),
                 forced=sum(each.forced for each in found), chains=sum(each.whole for each in checked),
                 both=sum(each.whole and each.answered for each in checked),
+                # of those that are voted on too
+                voted=int(sum(right[:VOTED])),
             )  # fmt: skip
         before: list[float] = []
         for waits in WAITS:
