@@ -1,8 +1,8 @@
 """Thinking before answering: how right a small model of one's own is, against the tokens that it may think for.
 
 A model of 0.7 M parameters learns two tasks with written steps, sums of numbers below a thousand and the shell game
-(``glaswerk eval`` calls them arithmetic and cups), and half of the time to answer them at once. Some of the steps it
-reads are taken back: "Wait", and all of them again. Then it answers test problems, which no stage has seen, with
+(``glaswerk eval`` calls them arithmetic and cups), and now and then to answer them at once. Some of the steps it reads
+are taken back: "Wait", and all of them again. Then it answers test problems, which no stage has seen, with
 budgets from 0 tokens to as many as it likes: what is longer is cut and the answer asked for (budget forcing;
 Muennighoff et al. 2025). It is made to wait and to go on; a wrong step is put into its mouth (after Lanham et al.
 2023); it votes over several drawn replies (Wang et al. 2023); and GRPO rewards right sums of replies with steps, after
@@ -38,9 +38,11 @@ from glaswerk.run import Run
 from glaswerk.tuning import align
 
 #: the model, and steps of base model, assistant and GRPO's rounds
-LAYERS, WIDTH, BASE, ASSISTANT, ROUNDS = 3, 128, 800, 500, 40
+LAYERS, WIDTH, BASE, ASSISTANT, ROUNDS = 3, 128, 2000, 600, 40
 #: texts to read, problems in each; test problems of each task
 TEXTS, EACH, ASKED = 4000, 4, 200
+#: problems of each task that are learned with steps, and without
+PRACTICE = {True: 4000, False: 1000}
 #: of the replies with steps so many wait, most of those after a slip
 WAITING, SLIPPED = 1 / 5, 2 / 3
 #: tokens of thinking; as many as the context has room for, where it is made to wait
@@ -97,8 +99,7 @@ def main() -> None:
         shown = [{key: value for key, value in row.items() if key not in ("items", "low", "high")} for row in rows]
         size = load(str(arguments.out / "seed-0" / "sft")).model.parameters_count()["total"]
         model = {"layers": LAYERS, "width": WIDTH, "parameters": size, "temperature": TEMPERATURE}
-        found = {"model": model, "rows": shown, "chains": chains}
-        told = json.dumps(found, ensure_ascii=False, separators=(",", ":"))
+        told = json.dumps({"model": model, "rows": shown, "chains": chains}, ensure_ascii=False, separators=(",", ":"))
         arguments.record.write_text(told.replace(',{"', ',\n{"') + "\n", "utf-8")
 
 
@@ -106,9 +107,10 @@ def made(folder: Path, out: Path, seed: int) -> None:
     """The run's three stages, as far as they are not there yet."""
     out.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng([seed, 5])
-    practice = [each for steps in (True, False) for task in tasks(steps).values() if (each := task.practice())]
+    practice = [(each, count) for steps, count in PRACTICE.items() for task in tasks(steps).values()
+                if (each := task.practice())]  # fmt: skip
     texts, chats = out / f"texts-{seed}.jsonl", out / f"chats-{seed}.jsonl"
-    talks = [some_wait(task.conversation(i), rng) for task in practice for i in range(len(task))]
+    talks = [some_wait(task.conversation(i), rng) for task, count in practice for i in range(count)]
     order = rng.permutation(len(talks)).tolist()
     write(chats, [{"messages": talks[i]} for i in order])
     rows = []
