@@ -48,9 +48,11 @@ _ORDER = (
     (6, "learning", "How it learns", "Wie es lernt"),
     (7, "sampling", "Choosing the next word", "Das nächste Wort wählen"),
     (8, "assistant", "From raw model to assistant", "Vom Rohmodell zum Assistenten"),
+    (12, "prompting", "The art of talking to an LLM", "Die Kunst, mit einem LLM zu reden"),
     (13, "hallucination", "Why LLMs make things up", "Warum LLMs Dinge erfinden"),
     (14, "specializing", "Specializing a model", "Ein Modell spezialisieren"),
     (16, "measuring", "How do we know a model is better?", "Woher wissen wir, dass ein Modell besser ist?"),
+    (17, "thinking", "Think before you answer", "Erst denken, dann antworten"),
 )
 OUTLINE = tuple(Entry(number, slug, {"en": en, "de": de}) for number, slug, en, de in _ORDER)
 

@@ -1,0 +1,106 @@
+"""What chapter 12 computes: how well a prompt template does on a small task, one request in ten wordings, replies in
+the chat format with and without a system message, JSON asked for in words against JSON that cannot fail, and texts
+that carry orders.
+
+The tasks lie in ``asking.py``, conversations in ``talking.py``, what a recipe measured in ``recorded.py``, all beside
+this file. Left out: training a model to follow instructions (chapter 8) and to think (``recipes/thinking_budget.py``).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from glaswerk.course.demo import demo, load_module
+from glaswerk.evaluate.metrics.intervals import wilson
+
+if TYPE_CHECKING:
+    from glaswerk.opened import OpenedModel
+
+
+def beside(name: str) -> ModuleType:
+    """A file of this folder as a module: the folder's name begins with a number, so ``import`` cannot."""
+    return load_module(Path(__file__).with_name(f"{name}.py"), f"glaswerk_chapter_prompting_{name}")
+
+
+asking = beside("asking")
+
+#: candidates that are shown for the next token
+SHOWN = 7
+
+
+# ---------------------------------------------------------------------------------------------- a template
+@demo(task={*asking.TASKS}, shape={*asking.SHAPES}, template=600)
+def template(model: OpenedModel, task: str = "opposites", shape: str = "zero", template: str = "") -> dict[str, Any]:
+    """A template on all items of a task: each item's answer, the probability that the model gives it, and whether
+    greedy decoding would write it; the share of right ones with its 95 % interval. Without a template, the ready one
+    of the shape."""
+    ready = {name: asking.told()[task][name] for name in asking.SHAPES}
+    used = template or ready[shape]
+    pairs = asking.items(task)
+    found = asking.tried(model, used, pairs)
+    return {
+        "model": model.origin.name, "task": task, "ready": ready, "template": used,
+        "items": [
+            [*pair, chance, right]
+            for pair, chance, right in zip(pairs, found.probabilities, found.right, strict=True)
+        ],
+        "right": sum(found.right), "interval": found.interval, "mean": float(np.mean(found.probabilities)),
+    }  # fmt: skip
+
+
+@demo(task={*asking.TASKS}, shape={*asking.SHAPES}, template=600, item=(0, asking.ITEMS - 1))
+def candidates(
+    model: OpenedModel, task: str = "opposites", shape: str = "zero", template: str = "", item: int = 0
+) -> dict[str, Any]:
+    """One item in a template: the whole prompt, and the likeliest tokens to follow it."""
+    question, answer = asking.items(task)[item]
+    prompt = asking.filled(template or asking.told()[task][shape], question).rstrip()
+    return {
+        "model": model.origin.name, "prompt": prompt, "answer": answer,
+        "top": asking.candidates(model, prompt, SHOWN),
+    }  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------------------- wordings
+#: model -> (place, examples) -> how a wording did
+_worded: WeakKeyDictionary[Any, dict[tuple[int, bool], Any]] = WeakKeyDictionary()
+WORDINGS = len(asking.told()["wordings"]["texts"])
+
+
+@demo(piece=(0, WORDINGS - 1))
+def wordings(model: OpenedModel, examples: bool = False, piece: int = WORDINGS - 1) -> dict[str, Any]:
+    """One request in different wordings up to a piece, with or without two examples before it: the share of right
+    answers of each with its 95 % interval, and how far they lie apart."""
+    asked = asking.told()["wordings"]
+    pairs = asking.items(asked["task"])
+    known = _worded.setdefault(model, {})
+    rows = []
+    for place in range(piece + 1):
+        text = asked["texts"][place]
+        whole = asking.with_examples(text, asked["examples"]) if examples else text
+        if (place, examples) not in known:
+            known[place, examples] = asking.tried(model, whole, pairs)
+        found = known[place, examples]
+        rows.append({
+            "text": text, "right": sum(found.right), "share": found.share, "interval": found.interval,
+            "mean": float(np.mean(found.probabilities)),
+        })  # fmt: skip
+    shares = [row["share"] for row in rows]
+    return {
+        "model": model.origin.name, "count": WORDINGS, "asked": len(pairs), "rows": rows, "examples": examples,
+        "low": min(shares), "high": max(shares), "average": float(np.mean(shares)),
+        "deviation": float(np.std(shares, ddof=1)) if len(shares) > 1 else None,
+    }  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------------------- prose
+@demo()
+def numbers() -> dict[str, float]:
+    """The numbers that stand in the prose, the quiz and the exercises."""
+    low, high = wilson(16, asking.ITEMS)
+    return {"items": asking.ITEMS, "half_low": 100 * low, "half_high": 100 * high, "wordings": WORDINGS}

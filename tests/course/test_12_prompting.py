@@ -1,0 +1,176 @@
+"""Chapter 12: a template's score against generation token by token, the candidates against the trace, wordings and
+examples, and the exercises."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from glaswerk.course import LANGUAGES, demo
+from glaswerk.course.chapter import load_chapter, shape
+from glaswerk.course.demo import load_module
+from glaswerk.course.render import Renderer
+from glaswerk.errors import GlaswerkError
+from glaswerk.evaluate.metrics.intervals import wilson
+from glaswerk.found import Origin
+from glaswerk.model import Decoder, ModelConfig
+from glaswerk.opened import OpenedModel
+from glaswerk.tokenizer import train_bpe
+from glaswerk.tokenizer.speech import Speech
+
+CHAPTER = "12-prompting"
+
+
+@pytest.fixture(scope="module")
+def demos() -> dict[str, demo.Demo]:
+    return demo.demos(CHAPTER)
+
+
+@pytest.fixture(scope="module")
+def chapter(demos: dict[str, demo.Demo]) -> ModuleType:
+    return sys.modules["glaswerk_chapter_prompting"]
+
+
+@pytest.fixture(scope="module")
+def model() -> OpenedModel:
+    """A small model with random weights, that prefers some tokens."""
+    tokenizer = train_bpe(["The capital of France is Paris. The opposite of hot is cold.\n7+10=17\n" * 30], 300)
+    decoder = Decoder(ModelConfig.modern(vocabulary_size=300, width=32, layers=2, heads=2, context=256))
+    decoder.reset_parameters(torch.Generator().manual_seed(3))
+    generator = torch.Generator().manual_seed(7)
+    for parameter in decoder.parameters():
+        parameter.data.add_(0.3 * torch.randn(parameter.shape, generator=generator))
+    return OpenedModel(decoder, tokenizer, Origin(Path("glass")), Speech(tokenizer, None, None, frozenset()))
+
+
+def test_both_languages_have_the_same_shape_and_can_be_shown() -> None:
+    chapter = load_chapter(CHAPTER)
+    assert shape(chapter.prose["en"]) == shape(chapter.prose["de"])
+    for language in LANGUAGES:
+        html = Renderer(language).page(chapter.prose[language], CHAPTER)
+        assert "{=" not in html and "{question}" not in html
+
+
+# ---------------------------------------------------------------------------------------------- a template
+def test_the_tasks_have_right_answers_and_no_example_among_them(chapter: ModuleType) -> None:
+    asking = chapter.asking
+    for task in asking.TASKS:
+        pairs = asking.items(task)
+        assert len(pairs) == len({question for question, _ in pairs}) == asking.ITEMS
+        for shape_ in asking.SHAPES:
+            template = asking.told()[task][shape_]
+            assert template.endswith(asking.PLACE) or template.count(asking.PLACE) == 1
+            assert not [question for question, _ in pairs if template.startswith(question)]
+    sums = dict(asking.items("sums"))
+    assert all(sum(map(int, question.split("+"))) == int(answer) for question, answer in sums.items())
+    assert all(len(answer) == 2 for answer in sums.values()) and sums["7+10"] == "17"
+    # the wrong examples are wrong, and the right ones right
+    for task in ("capitals", "opposites"):
+        right, wrong = asking.told()[task]["few"], asking.told()[task]["wrong"]
+        assert right != wrong and sorted(right.split()) == sorted(wrong.split())
+
+
+def test_a_template_is_scored_as_greedy_decoding_would_write(
+    demos: dict[str, demo.Demo], chapter: ModuleType, model: OpenedModel
+) -> None:
+    told = demos["template"](model, "sums", "few")
+    for question, answer, chance, right in told["items"]:
+        prompt = chapter.asking.filled(told["template"], question)
+        ids = model.prompt_ids(prompt)
+        product, greedy = [], []
+        for space in ("", " "):
+            wanted = model.prompt_ids(prompt + space + answer)[len(ids) :]
+            before, p, best = list(ids), 1.0, True
+            for token in wanted:  # one plain forward pass for every token
+                with torch.inference_mode():
+                    logits = model.model(torch.tensor([before]))[0, -1].float()
+                p, best = p * float(logits.softmax(-1)[token]), best and int(logits.argmax()) == token
+                before.append(token)
+            product.append(p)
+            greedy.append(best)
+        assert chance == pytest.approx(sum(product), rel=1e-3, abs=1e-9) and right == any(greedy), question
+    assert told["right"] == sum(row[3] for row in told["items"])
+    assert told["interval"] == wilson(told["right"], len(told["items"]))
+    assert told["mean"] == pytest.approx(float(np.mean([row[2] for row in told["items"]])))
+
+
+def test_what_greedy_decoding_writes_is_right(chapter: ModuleType, model: OpenedModel) -> None:
+    """Questions whose likeliest next token is their answer are all right, and with another answer all wrong."""
+    pairs = []
+    for question, _ in chapter.asking.items("capitals"):
+        (top, _), *_ = chapter.asking.candidates(model, f"{question} is", 3)
+        ids = model.prompt_ids(f"{question} is")
+        if len(model.prompt_ids(f"{question} is{top}")) == len(ids) + 1 and top.strip():  # it is cut as it was written
+            pairs.append((question, top))
+    assert len(pairs) > 3
+    assert all(chapter.asking.tried(model, "{question} is", tuple(pairs)).right)
+    assert not any(chapter.asking.tried(model, "{question} is", tuple((q, "~" + top) for q, top in pairs)).right)
+
+
+def test_the_candidates_are_those_of_the_trace(demos: dict[str, demo.Demo], model: OpenedModel) -> None:
+    told = demos["candidates"](model, "capitals", "words", "", 4)
+    assert told["prompt"] == "The capital of Poland is" and told["answer"] == "Warsaw"
+    top = model.trace(told["prompt"]).top(len(told["top"]))
+    assert [share for _, share in told["top"]] == pytest.approx([each["probability"] for each in top], rel=1e-4)
+
+
+def test_a_template_without_a_place_is_one_line(demos: dict[str, demo.Demo], model: OpenedModel) -> None:
+    with pytest.raises(GlaswerkError, match=r"needs \{question\}") as error:
+        demos["template"](model, "sums", "zero", "2+2=")
+    assert "Vorlage" in error.value.german
+    # longer than the model's context: the beginning is cut, as the prose says
+    assert demos["template"](model, "sums", "zero", "word " * 90 + "{question}=")["items"]
+
+
+# ---------------------------------------------------------------------------------------------- wordings
+def test_wordings_are_the_templates_one_by_one(
+    demos: dict[str, demo.Demo], chapter: ModuleType, model: OpenedModel
+) -> None:
+    told = demos["wordings"](model, False, 3)
+    assert [row["text"] for row in told["rows"]] == chapter.asking.told()["wordings"]["texts"][:4]
+    for row in told["rows"]:
+        alone = demos["template"](model, "capitals", "zero", row["text"])
+        assert (row["right"], row["interval"], row["mean"]) == (alone["right"], alone["interval"], alone["mean"])
+    shares = [row["share"] for row in told["rows"]]
+    assert told["deviation"] == pytest.approx(statistics.stdev(shares)) and told["high"] == max(shares)
+    assert demos["wordings"](model, False, 0)["deviation"] is None
+
+
+def test_examples_repeat_the_wording_with_its_answers(chapter: ModuleType) -> None:
+    text = chapter.asking.with_examples("Capital of {question}:", [["Spain", "Madrid"], ["Germany", "Berlin"]])
+    assert text == "Capital of Spain: Madrid\nCapital of Germany: Berlin\nCapital of {question}:"
+
+
+# ---------------------------------------------------------------------------------------------- the exercises
+def test_the_exercises_tell_right_from_wrong() -> None:
+    tasks = {task.id: task for task in load_chapter(CHAPTER).exercises if task.kind == "code"}
+
+    def prompt(examples: list[tuple[str, str]], question: str, template: str) -> str:
+        done = [f"{template.replace('{question}', q)} {a}" for q, a in examples]
+        return "\n".join([*done, template.replace("{question}", question)])
+
+    def spread(rights: list[list[int]]) -> tuple[float, float, float]:
+        shares = [sum(row) / len(row) for row in rights]
+        return min(shares), max(shares), statistics.stdev(shares)
+
+    right = {"few_shot": SimpleNamespace(prompt=prompt, spread=spread)}
+    wrong = {
+        "few_shot": SimpleNamespace(
+            prompt=prompt, spread=lambda rights: (*spread(rights)[:2], statistics.pstdev([sum(r) for r in rights]))
+        )
+    }
+    assert set(tasks) == set(right)
+    for name, task in tasks.items():
+        assert task.check is not None and task.stub is not None
+        check = load_module(Path(task.check), f"check_{name}_tested").check
+        check(right[name])
+        with pytest.raises(AssertionError):
+            check(wrong[name])
+        with pytest.raises(NotImplementedError):
+            check(load_module(Path(task.stub), f"{name}_stub_tested"))
