@@ -132,7 +132,7 @@ class Endpoint:
             wait = min(LONGEST_PAUSE, self.pause * 2**attempt)
             try:
                 with OPENER.open(request, timeout=self.timeout) as answer:
-                    said = json.loads(answer.read(MOST_BYTES))
+                    said = json.loads(read(answer, time.monotonic() + self.timeout))
                     return said if isinstance(said, dict) else {}
             except urllib.error.HTTPError as error:
                 why = f"HTTP {error.code}"
@@ -149,6 +149,18 @@ class Endpoint:
             if attempt + 1 < TRIES:
                 time.sleep(wait)
         raise GlaswerkError(f"{self.url} does not answer ({why}; asked {TRIES} times): is it running, and reachable?")
+
+
+def read(answer: http.client.HTTPResponse, until: float) -> bytes:
+    """The body, as far as :data:`MOST_BYTES`. A socket's time-out begins again with each byte that drips in, so the
+    clock is looked at too: raises TimeoutError."""
+    parts, left = [], MOST_BYTES
+    while left and (part := answer.read1(min(left, 1 << 16))):
+        parts.append(part)
+        left -= len(part)
+        if time.monotonic() > until:
+            raise TimeoutError
+    return b"".join(parts)
 
 
 class NoRedirects(urllib.request.HTTPRedirectHandler):

@@ -22,10 +22,14 @@ from glaswerk.errors import GlaswerkError
 
 NOT_FINITE = "the model's logits are not finite numbers: its weights are damaged or overflow"
 
+#: below it a temperature is 0: a logit that is divided by it must stay a number
+COLD = 1e-3
+
 
 @dataclass(frozen=True)
 class SamplingOptions:
-    """How a continuation is chosen and when it ends. ``temperature`` 0 is greedy: always the likeliest token.
+    """How a continuation is chosen and when it ends. ``temperature`` 0 is greedy: always the likeliest token; so is
+    one below :data:`COLD`.
 
     ``top_k`` 0, ``top_p`` 1, ``min_p`` 0 and ``repetition_penalty`` 1 are off. ``presence_penalty`` is taken once from
     the logit of a token that the reply has, ``frequency_penalty`` as often as it has it; ``logit_bias`` is added to
@@ -52,6 +56,8 @@ class SamplingOptions:
     def __post_init__(self) -> None:
         if isinstance(self.stop, str):
             object.__setattr__(self, "stop", (self.stop,))
+        if 0 < self.temperature < COLD:
+            object.__setattr__(self, "temperature", 0.0)
         for fine, what in (
             (self.max_tokens >= 1, f"max_tokens must be at least 1, not {self.max_tokens}"),
             (0 <= self.temperature <= 100, f"temperature must be from 0 to 100, not {self.temperature}"),

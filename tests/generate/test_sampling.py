@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from glaswerk.errors import GlaswerkError
 from glaswerk.generate import SamplingOptions
 from glaswerk.generate.sampling import (
+    COLD,
     candidates,
     choose,
     draw,
@@ -118,6 +119,14 @@ def test_greedy_and_rows_of_their_own() -> None:
         return [token for _ in range(30) for token in choose(logits[rows], options, generators)]
 
     assert draw([0, 1])[1::2] == draw([1])
+
+
+def test_a_temperature_that_nothing_can_be_divided_by_is_greedy() -> None:
+    logits = torch.tensor([[1.0, 300.0, 299.0]])
+    for temperature in (1e-320, 1e-5, COLD / 2):
+        options = SamplingOptions(temperature=temperature)
+        assert options.temperature == 0.0
+        assert choose(logits, options, [torch.Generator().manual_seed(0)]) == [1]
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
