@@ -14,8 +14,9 @@ Where all matrices are quantized, a round is one pass over all its tokens, and p
 
 Usually the last bits of a logit depend on the company, and where two tokens are as good as equal so may the choice.
 With ``invariant=True`` the same request has bitwise the same logits whatever else runs. For quantized models that costs
-next to nothing. For others each text is then computed by itself, in pieces that depend only on the text: whole pages of
-the prompt, then one token at a time, also when it is read again; it costs what batching gains.
+next to nothing. For others, and for texts with an adapter, each text is then computed by itself, in pieces that depend
+only on the text: whole pages of the prompt, then one token at a time, also when it is read again; it costs what
+batching gains.
 
 Left out: speculative decoding, several GPUs.
 
@@ -383,10 +384,13 @@ class Engine:
     def _groups(self, parts: list[Part]) -> Iterable[list[Part]]:
         """What is read in one pass: where nothing is padded all of it, else parts of like length, so that at most half
         of a pass is padding, or where every bit counts each part alone, cut as it would always be cut."""
-        if self.passes is not None:
+        if self.passes is not None and not self.invariant:
             return [parts] if parts else []
         if self.invariant:
-            return [[piece] for part in parts for piece in self._cuts(part)]
+            # products with whole numbers do not depend on their company, those of fp32 adapters do
+            many = [part for part in parts if self.passes is not None and part.request.adapter is None]
+            single = [[piece] for part in parts if part not in many for piece in self._cuts(part)]
+            return [many, *single] if many else single
         groups: list[list[Part]] = []
         real = 0
         for part in sorted(parts, key=lambda part: -part.count):
@@ -428,7 +432,8 @@ class Engine:
         starts, counts = [part.start for part in parts], [part.count for part in parts]
         ids = [number for part in parts for number in part.request.tokens(part.start, part.start + part.count)]
         adapted = any(part.request.adapter is not None for part in parts)
-        with self._adapters(parts, counts, 1) if adapted else nullcontext():
+        lengths = [2] if self.invariant and len(ids) == 1 else counts  # then it is its own company
+        with self._adapters(parts, lengths, 1) if adapted else nullcontext():
             x_NC = passes.read(ids, [part.request.pages for part in parts], starts, counts, not adapted, self.invariant)
         return x_NC if len(ids) == len(parts) else x_NC[torch.tensor(counts).cumsum(0) - 1]
 

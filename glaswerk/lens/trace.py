@@ -30,7 +30,7 @@ from torch import Tensor, nn
 import glaswerk
 from glaswerk.errors import GlaswerkError
 from glaswerk.lens.meanings import layer_of, meaning
-from glaswerk.model import Decoder, ModelConfig, Taps
+from glaswerk.model import Decoder, ModelConfig, Taps, lora
 from glaswerk.model.mlp import Linear
 from glaswerk.model.quantize import QuantizedLinear
 from glaswerk.tokenizer import Tokenizer
@@ -217,8 +217,10 @@ def trace(
     *,
     name: str = "model",
     edit: Taps | None = None,
+    adapter: str | None = None,
 ) -> Trace:
-    """Run ``prompt`` (a text, or token ids) through ``model`` and keep every value.
+    """Run ``prompt`` (a text, or token ids) through ``model`` and keep every value. ``adapter``: the LoRA adapter that
+    is looked at, as part of the matrices that it changes; None: those in use.
 
     ``edit(name, value)`` is called at each tap and returns the value to go on with: the same one, or another
     of its shape and dtype. Raises :class:`GlaswerkError` where the prompt is empty, longer than the context,
@@ -236,7 +238,7 @@ def trace(
             f"a trace of {len(ids):,} tokens would take {needed / 2**30:,.1f} GiB of memory; "
             f"shorten the prompt to at most {longest_prompt(model.config):,} tokens"
         )
-    plain, loaded_as = plain_copy(model)
+    plain, loaded_as = plain_copy(model, adapter)
     recorder = Recorder(edit)
     plain(torch.tensor([ids], device=plain.embedding.device), taps=recorder)
     return Trace(plain, tokenizer, name, text, ids, recorder.steps, loaded_as)
@@ -274,22 +276,25 @@ def kind(value: object) -> str:
     return f"{list(value.shape)} {value.dtype}" if isinstance(value, Tensor) else type(value).__name__
 
 
-#: the last model that had to be widened: the marks of its weights, its fp32 copy, and how it was loaded
-_widened: WeakKeyDictionary[Decoder, tuple[tuple[tuple[int, int], ...], Decoder, str]] = WeakKeyDictionary()
+#: the last model that had to be widened: the marks of its weights with the adapters, its fp32 copy, and how it was
+#: loaded
+_widened: WeakKeyDictionary[Decoder, tuple[tuple[object, ...], Decoder, str]] = WeakKeyDictionary()
 
 
-def plain_copy(model: Decoder) -> tuple[Decoder, str]:
+def plain_copy(model: Decoder, adapter: str | None = None) -> tuple[Decoder, str]:
     """The model as an eager fp32 decoder in evaluation mode, and how its weights were loaded. To be read only.
 
     fp32 weights are shared, not copied, and ``model`` itself is left as it is; others are widened, quantized
-    ones expanded to the numbers they stand for. What had to be widened is kept, for one model at a time and until its
-    weights change: of SmolLM2 it is half a gigabyte, and most of the time of a trace.
+    ones expanded to the numbers they stand for, and what ``adapter`` changes (None: those in use) is added to them.
+    What had to be made is kept, for one model at a time and until its weights change: of SmolLM2 it is half a gigabyte,
+    and most of the time of a trace.
     """
-    marks = tuple(map(mark, [*model.parameters(), *model.buffers()]))
+    adapters = (adapter,) if adapter is not None else next((layer.active for layer in lora.layers(model)), ())
+    marks = (adapters, *map(mark, [*model.parameters(), *model.buffers()]))
     if model in _widened and _widened[model][0] == marks:
         return _widened[model][1:]
-    plain, loaded_as = widen(model)
-    if loaded_as != "float32":
+    plain, loaded_as = widen(model, adapter)
+    if loaded_as != "float32" or adapters:
         _widened.clear()
         _widened[model] = marks, plain, loaded_as
     return plain, loaded_as
@@ -300,7 +305,7 @@ def mark(value: Tensor) -> tuple[int, int]:
     return value.data_ptr(), 0 if value.is_inference() else value._version
 
 
-def widen(model: Decoder) -> tuple[Decoder, str]:
+def widen(model: Decoder, adapter: str | None = None) -> tuple[Decoder, str]:
     """:func:`plain_copy`, made now."""
     with torch.device("meta"):
         plain = Decoder(model.config)
@@ -308,7 +313,11 @@ def widen(model: Decoder) -> tuple[Decoder, str]:
     kinds = set()
     for name, _ in list(plain.named_parameters()):
         path, _, attribute = name.rpartition(".")
-        owner = model.get_submodule(path)
+        owner, changed = model.get_submodule(path), None
+        if isinstance(owner, lora.LoRALinear):
+            if attribute == "weight" and owner.in_use(adapter):
+                changed = owner.change(adapter)
+            owner = owner.base
         given = getattr(owner, attribute)
         # a quantized matrix stands where a layer stood, or where the embedding did
         matrix = owner if isinstance(owner, QuantizedLinear) and attribute == "weight" else given
@@ -318,7 +327,8 @@ def widen(model: Decoder) -> tuple[Decoder, str]:
         else:
             value = given.detach()
             kinds.add(str(value.dtype).removeprefix("torch."))
-        setattr(plain.get_submodule(path), attribute, nn.Parameter(value.float(), requires_grad=False))
+        value = value.float() if changed is None else value.float() + changed
+        setattr(plain.get_submodule(path), attribute, nn.Parameter(value, requires_grad=False))
     special = sorted(kinds - {"float32"})
     return plain.eval(), " and ".join(special) or "float32"
 

@@ -165,11 +165,7 @@ class LoRALinear(nn.Module):
         """The base once for all, and beside it each part's own adapter."""
         y: Tensor = self.base(x)
         for part in parts:
-            if part.adapter is None:
-                pairs = self.in_use()
-            else:
-                pairs = self.pairs(part.adapter) if part.adapter in self.adapters else []
-            if pairs:
+            if pairs := self.in_use(part.adapter):
                 a_RK, b_NR = fused(pairs, self.rows)
                 some = x.narrow(axis, part.begin, part.end - part.begin)
                 change = F.linear(F.linear(some, a_RK.to(x.dtype)), b_NR.to(x.dtype))
@@ -188,9 +184,10 @@ class LoRALinear(nn.Module):
         """Which adapters are in use."""
         return f"active={self.active}"
 
-    def in_use(self) -> list[Pair]:
-        """The pairs of the adapters in use."""
-        return [pair for name in self.active if name in self.adapters for pair in self.pairs(name)]
+    def in_use(self, adapter: str | None = None) -> list[Pair]:
+        """The pairs of one adapter; None: of those in use."""
+        names = self.active if adapter is None else (adapter,)
+        return [pair for name in names if name in self.adapters for pair in self.pairs(name)]
 
     def pairs(self, name: str) -> list[Pair]:
         """The pairs of one adapter."""
@@ -198,20 +195,20 @@ class LoRALinear(nn.Module):
         assert isinstance(found, nn.ModuleDict)
         return [pair for pair in found.values() if isinstance(pair, Pair)]
 
-    def change(self) -> Tensor:
-        """What the adapters in use add to the matrix, ``[N, K]``, fp32."""
-        a_RK, b_NR = fused(self.in_use(), self.rows)
+    def change(self, adapter: str | None = None) -> Tensor:
+        """What one adapter adds to the matrix, ``[N, K]``, fp32; None: what those in use add."""
+        a_RK, b_NR = fused(self.in_use(adapter), self.rows)
         return b_NR @ a_RK
 
     @torch.no_grad()
-    def with_change(self) -> Linear:
-        """A plain layer that computes the same: the base's numbers (dequantized) plus the change, in the base's
-        dtype."""
+    def with_change(self, adapter: str | None = None) -> Linear:
+        """A plain layer that computes the same as with this adapter, or with those in use: the base's numbers
+        (dequantized) plus the change, in the base's dtype."""
         weight = self.base.weight
         dense = weight if isinstance(weight, Tensor) else weight()  # type: ignore[operator]
         bias = getattr(self.base, "bias", None)
         layer = Linear(dense.shape[1], dense.shape[0], bias is not None).requires_grad_(False)
-        total = dense.float() + self.change() if self.in_use() else dense.clone()
+        total = dense.float() + self.change(adapter) if self.in_use(adapter) else dense.clone()
         layer.weight = nn.Parameter(total.to(dense.dtype), requires_grad=False)
         layer.bias = bias
         return layer

@@ -366,10 +366,16 @@ def test_a_quantized_model_is_near_itself_alone(invariant: bool) -> None:
 
 
 # ---------------------------------------------------------------------------------------------- the same bits
-@pytest.mark.parametrize("shape", SHAPES)
-def test_invariant_means_every_bit_of_every_logit(shape: str) -> None:
-    """One request, alone and in the company of others that share its beginning, push it out and come and go."""
+@pytest.mark.parametrize(
+    ("shape", "adapters"),
+    [*((shape, ()) for shape in SHAPES), *((shape, ("red", "blue", None)) for shape in ("modern", "bytes")),
+     ("bytes", (None, "red", "blue"))],
+)  # fmt: skip
+def test_invariant_means_every_bit_of_every_logit(shape: str, adapters: tuple[str | None, ...]) -> None:
+    """One request, alone and in the company of others that share its beginning, push it out and come and go; and where
+    there are adapters, with the first of them, in the company of all."""
     pool = cases(shape)
+    model, own = (adapted(shape), adapters[0]) if adapters else (decoder(shape), None)
     watched = max(pool, key=lambda case: min(len(case.prompt), len(case.ids)))
     options = SamplingOptions(max_tokens=min(20, len(watched.ids)), temperature=0.7, seed=9)
     preempted = shared = 0
@@ -379,7 +385,7 @@ def test_invariant_means_every_bit_of_every_logit(shape: str) -> None:
     for seed in range(10):
         rng = random.Random(seed)
         engine = Engine(
-            decoder(shape),
+            model,
             TOKENIZER,
             page=page,
             pages=[200, 19, 24][seed % 3] * 4 // page,
@@ -389,12 +395,13 @@ def test_invariant_means_every_bit_of_every_logit(shape: str) -> None:
         )
         if seed:
             if rng.random() < 0.5:  # its prompt was there before, or its reply as somebody's prompt
-                engine.submit([*watched.prompt, *recorded_ids[:9]], GREEDY, key="k")
+                engine.submit([*watched.prompt, *recorded_ids[:9]], GREEDY, key="k", adapter=own)
                 for _ in range(rng.randrange(12)):
                     engine.step()
             for case in rng.sample(pool, 6):
-                engine.submit(case.prompt, replace(GREEDY, max_tokens=rng.randrange(1, 25)), key=rng.choice("kl"))
-        request = engine.submit(watched.prompt, options, key="k", end_ids=())
+                how = replace(GREEDY, max_tokens=rng.randrange(1, 25))
+                engine.submit(case.prompt, how, key=rng.choice("kl"), adapter=rng.choice(adapters or (None,)))
+        request = engine.submit(watched.prompt, options, key="k", end_ids=(), adapter=own)
         logits = []
         while engine.busy:
             if rng.random() < 0.2 and seed:

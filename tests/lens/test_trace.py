@@ -5,6 +5,7 @@ nothing, every step says what it is and where it comes from.
 from __future__ import annotations
 
 import base64
+import copy
 import json
 import linecache
 import sys
@@ -22,7 +23,7 @@ from glaswerk.errors import GlaswerkError
 from glaswerk.lens import Trace, trace
 from glaswerk.lens.meanings import MEANINGS
 from glaswerk.lens.trace import plain_copy, recording_bytes
-from glaswerk.model import Decoder, ModelConfig
+from glaswerk.model import Decoder, ModelConfig, lora
 from glaswerk.model.position import rotate
 from glaswerk.model.quantize import quantize
 from glaswerk.tokenizer import ByteTokenizer
@@ -82,6 +83,33 @@ def test_a_widened_model_is_kept_until_its_weights_change() -> None:
     assert again.json()["precision"]["loaded"] == "bfloat16"
     plain = decoder("qwen3")  # fp32 weights are shared, so there is nothing to keep
     assert plain_copy(plain)[0] is not plain_copy(plain)[0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_an_adapter_is_looked_at_as_part_of_its_matrices(dtype: torch.dtype) -> None:
+    """Each alone, by name, and those in use, as in the merged model; one after the other, as copies are kept."""
+    model = copy.deepcopy(decoder("qwen3")).to(dtype)
+    generator = torch.Generator().manual_seed(3)
+    for name in ("red", "blue"):
+        lora.attach(model, lora.LoRAConfig(3, targets=("q_proj", "o_proj", "down_proj")), name)
+        for pair in lora.pairs(model, name):
+            pair.b.data.normal_(0.0, 0.1, generator=generator)
+    found = {}
+    for names in ((), ("red",), ("blue",), ("red", "blue"), ()):
+        lora.use(model, *names)
+        merged = lora.bake(copy.deepcopy(model).float())
+        found[names] = trace(merged, TOKENIZER, PROMPT)
+        again = trace(model, TOKENIZER, PROMPT)
+        for step in found[names]:
+            near(again[step.name].float(), step.value.float())
+        assert again.loaded_as == str(dtype).removeprefix("torch.")
+    for used in ((), ("blue",)):
+        lora.use(model, *used)
+        for name in ("red", "blue"):
+            told = trace(model, TOKENIZER, PROMPT, adapter=name)
+            for step in ("logits", "blocks.1.attention.head_outputs"):
+                near(told[step], found[(name,)][step])
+    assert (found[("red",)]["logits"] - found[()]["logits"]).abs().max() > 0.01
 
 
 @torch.no_grad()
