@@ -26,6 +26,8 @@ from glaswerk.home import explain, make_folder, read_json, replacing, write_json
 MANIFEST = "run.json"
 #: stages that judge and do not write
 JUDGES = ("reward",)
+#: the folder inside a stage that was trained by LoRA: its adapter alone, in PEFT's format
+ADAPTER = "adapter"
 
 
 class Run:

@@ -223,12 +223,18 @@ def speculate(
 
 def check_same_vocabulary(tokenizer: Tokenizer, other: Tokenizer, name: str) -> None:
     """Raise :class:`GlaswerkError` unless every id stands for the same bytes in both."""
-    if tokenizer is other:
-        return
-    size = tokenizer.vocabulary_size
-    same = size == other.vocabulary_size and tokenizer.special == other.special
-    if not same or any(bytes_or_none(tokenizer, n) != bytes_or_none(other, n) for n in range(size)):
+    if not same_vocabulary(tokenizer, other):
         raise GlaswerkError(f"{name} has another vocabulary, so it cannot draft: take a model with the same one")
+
+
+def same_vocabulary(tokenizer: Tokenizer, other: Tokenizer) -> bool:
+    """Whether every id stands for the same bytes in both."""
+    if tokenizer is other:
+        return True
+    size = tokenizer.vocabulary_size
+    if size != other.vocabulary_size or tokenizer.special != other.special:
+        return False
+    return all(bytes_or_none(tokenizer, n) == bytes_or_none(other, n) for n in range(size))
 
 
 def bytes_or_none(tokenizer: Tokenizer, number: int) -> bytes | None:

@@ -11,6 +11,7 @@ import hashlib
 import math
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,10 @@ from glaswerk.formats.safetensors import SafetensorsFile
 from glaswerk.home import make_folder, replacing, write_json
 from glaswerk.model import lora
 from glaswerk.model.decoder import Decoder
+from glaswerk.model.layout import layout
 from glaswerk.model.mlp import Linear
 from glaswerk.model.quantize import QuantizedLinear
-from glaswerk.model.weights import FLOATS, view
+from glaswerk.model.weights import FLOATS, Source, view
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 LARGEST_CONFIG = 1_000_000
@@ -50,7 +52,6 @@ UNUSED: dict[str, tuple[Any, ...]] = {
 def fingerprint(model: Decoder) -> str:
     """Names a base by some of its numbers, rounded to bf16, so that its dtype does not matter: the first rows of the
     embedding and the first row of every matrix in the blocks. Adapters on it do not change it."""
-    digest = hashlib.sha256()
     table = model.embedding
     ids = torch.arange(min(16, table.shape[0]), device=table.device)
     rows = [table.rows(ids) if isinstance(table, QuantizedLinear) else table[ids]]
@@ -63,6 +64,25 @@ def fingerprint(model: Decoder) -> str:
             rows.append(base.weight[:1])
         else:
             raise GlaswerkError("load or make the adapter before the base is quantized: its numbers are then gone")
+    return digest_of(rows)
+
+
+def fingerprint_of(source: Source) -> str:
+    """The same for weights on disk: a model that was quantized while it was read cannot tell any more."""
+    table = layout(source.config)
+    source.check(table)
+    matrices = dict.fromkeys(f"{piece.module}.weight" for piece in lora.pieces(source.config))
+    rows = []
+    for name, count in {"embedding": 16, **dict.fromkeys(matrices, 1)}.items():
+        first = table[name][0]
+        shape = torch.Size(first.shape[::-1] if first.transposed else first.shape)
+        rows.append(source.assemble([first], shape, torch.float32)[:count].clone())
+    return digest_of(rows)
+
+
+def digest_of(rows: Iterable[Tensor]) -> str:
+    """A name for some rows of numbers."""
+    digest = hashlib.sha256()
     for row in rows:
         digest.update(row.detach().to("cpu", torch.bfloat16).contiguous().view(torch.int16).numpy().tobytes())
     return digest.hexdigest()[:32]
@@ -128,8 +148,9 @@ def targets(model: Decoder, pairs: list[lora.Pair]) -> list[str]:
 
 
 # ---------------------------------------------------------------------------------------------- reading
-def load(model: Decoder, folder: Path, name: str = "default") -> None:
-    """Read an adapter beside ``model``'s matrices and put it in use.
+def load(model: Decoder, folder: Path, name: str = "default", known: str = "") -> None:
+    """Read an adapter beside ``model``'s matrices and put it in use. ``known``: the base's fingerprint, where it was
+    quantized and cannot tell it itself.
 
     Raises :class:`GlaswerkError` that names the file and the mismatch where it is damaged, is of a kind that is not
     computed here, or was made for another base.
@@ -138,8 +159,8 @@ def load(model: Decoder, folder: Path, name: str = "default") -> None:
     config = checked(said, folder / CONFIG)
     file = SafetensorsFile(folder / WEIGHTS)
     base = said.get("base_model_name_or_path") or "an unnamed model"
-    known = file.metadata.get("glaswerk_base")
-    if known is not None and known != fingerprint(model):
+    wanted = file.metadata.get("glaswerk_base")
+    if wanted is not None and wanted != (known or fingerprint(model)):
         raise GlaswerkError(f"{folder} is an adapter for other weights, those of {base}: open that model and try again")
     places = {piece.name: piece for piece in lora.pieces(model.config)}
     found = matched(file, places, base)

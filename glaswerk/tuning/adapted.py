@@ -9,9 +9,8 @@ from pathlib import Path
 
 from glaswerk.model import Decoder, adapter, lora
 from glaswerk.model.nf4 import quantize_frozen
+from glaswerk.run import ADAPTER
 
-#: the folder inside a stage
-FOLDER = "adapter"
 #: AdamW's rate for adapters
 ADAPTER_RATE = 1e-3
 
@@ -37,5 +36,5 @@ def baked(stage: Path, model: Decoder, rank: int | None, base: str, known: str) 
     """Write the adapters into the stage's folder, then make them part of the model, which then is like any other."""
     if rank is None:
         return model
-    adapter.save(stage / FOLDER, model, base=base, known=known)
+    adapter.save(stage / ADAPTER, model, base=base, known=known)
     return lora.bake(model)

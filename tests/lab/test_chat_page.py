@@ -16,6 +16,7 @@ import pytest
 from browser import Visit
 
 from glaswerk.opened import load
+from glaswerk.serve.api.models import Models
 from glaswerk.serve.api.server import Server, make_server
 from glaswerk.serve.api.settings import Settings
 from glaswerk.serve.server import open_socket
@@ -29,7 +30,7 @@ def api(small_model: Path) -> Iterator[tuple[str, Server]]:
     """The address of a server, and the server."""
     socket = open_socket(0)
     there = threading.Event()
-    server = make_server(load(small_model), Settings(keys=(KEY,)), there.set)
+    server = make_server(Models(load(small_model)), Settings(keys=(KEY,)), there.set)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)
     thread.start()
     assert there.wait(60)

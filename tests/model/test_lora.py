@@ -12,9 +12,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from glaswerk.errors import GlaswerkError
+from glaswerk.formats.gguf import write_gguf
 from glaswerk.model import Decoder, ModelConfig, adapter, lora
+from glaswerk.model.gguf import to_metadata, to_tensors
 from glaswerk.model.lora import LoRAConfig
-from glaswerk.model.weights import load_model, save_model
+from glaswerk.model.weights import load_model, open_source, save_model
 
 IDS = torch.randint(0, 97, (2, 12), generator=torch.Generator().manual_seed(1))
 
@@ -234,6 +236,30 @@ def test_an_adapter_for_another_base_is_refused(base: Decoder, said: str, tmp_pa
         ):
             adapter.load(base, folder)
     assert base.config == small().config or not list(lora.layers(base))
+
+
+@pytest.mark.parametrize("shape", ["modern", "classic"])
+@pytest.mark.parametrize("gguf", [False, True])
+def test_a_quantized_base_knows_its_adapters_by_the_weights_on_disk(shape: str, gguf: bool, tmp_path: Path) -> None:
+    """What was rounded while it was read cannot say which weights it was; the file can, and says the same as a model
+    that was read as it is."""
+    places = [tmp_path / f"{seed}.gguf" if gguf else tmp_path / str(seed) for seed in range(2)]
+    for seed, place in enumerate(places):
+        model = small(shape, seed)
+        if gguf:
+            write_gguf(place, to_metadata(model.config, "F16"), to_tensors(model, "F16"))
+        else:
+            save_model(place, model)
+    known = adapter.fingerprint_of(open_source(places[0]))
+    plain, rounded = load_model(places[0]), load_model(places[0], bits=8)
+    assert known == adapter.fingerprint(plain) != adapter.fingerprint(rounded)
+    lora.attach(plain, LoRAConfig(4, 8.0))
+    stir(plain)
+    adapter.save(tmp_path / "adapter", plain)
+    with pytest.raises(GlaswerkError, match="other weights"):
+        adapter.load(rounded, tmp_path / "adapter", known=adapter.fingerprint_of(open_source(places[1])))
+    adapter.load(rounded, tmp_path / "adapter", known=known)
+    assert (logits(rounded) - logits(plain)).square().mean().sqrt() < 0.1 * logits(plain).std()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import subprocess
@@ -19,9 +20,11 @@ import openai
 import torch
 
 from glaswerk.found import Origin
-from glaswerk.model import Decoder, ModelConfig
+from glaswerk.model import Decoder, ModelConfig, adapter, lora
 from glaswerk.model.weights import save_model
 from glaswerk.opened import OpenedModel
+from glaswerk.run import ADAPTER, Run
+from glaswerk.serve.api.models import Models
 from glaswerk.serve.api.server import Server, make_server
 from glaswerk.serve.api.settings import Settings
 from glaswerk.serve.server import open_socket
@@ -37,11 +40,11 @@ TEXT = (
 CONTEXT = 512
 
 
-def small_model(context: int = CONTEXT) -> OpenedModel:
+def small_model(context: int = CONTEXT, width: int = 48) -> OpenedModel:
     """Random weights, a tokenizer trained here (with the chat marks), nothing on the disk."""
     tokenizer = train_bpe([TEXT], 500)
     config = ModelConfig.modern(
-        vocabulary_size=tokenizer.vocabulary_size, width=48, layers=2, heads=4, context=context, tied=False
+        vocabulary_size=tokenizer.vocabulary_size, width=width, layers=2, heads=4, context=context, tied=False
     )
     model = Decoder(config)
     generator = torch.Generator().manual_seed(4)
@@ -52,6 +55,28 @@ def small_model(context: int = CONTEXT) -> OpenedModel:
     ends = frozenset(tokenizer.special[name] for name in ("<|endoftext|>", "<|im_end|>"))
     speech = Speech(tokenizer, None, None, ends)
     return OpenedModel(model.eval(), tokenizer, Origin(Path("small")), speech)
+
+
+def learned(base: OpenedModel, seed: int) -> Decoder:
+    """The base with an adapter that has something to say."""
+    model = copy.deepcopy(base.model)
+    lora.attach(model, lora.LoRAConfig(4, 8.0), seed=seed)
+    generator = torch.Generator().manual_seed(seed)
+    for pair in lora.pairs(model, "default"):
+        pair.b.data.normal_(0.0, 0.3, generator=generator)
+    return model
+
+
+def two_adapters(base: OpenedModel, folder: Path) -> list[Path]:
+    """Two adapters of the base, as they come: a folder in PEFT's format, and a stage of a run with the merged model."""
+    adapter.save(folder / "formal", learned(base, 1), base="small")
+    job = Run.create(folder / "tuned", seed=0)
+    model = learned(base, 2)
+    adapter.save(job.stage("sft") / ADAPTER, model, base="small")
+    save_model(job.stage("sft"), lora.bake(model), base.tokenizer)
+    job.data["stages"]["sft"] = {}
+    job.save()
+    return [folder / "formal", job.stage("sft")]
 
 
 @dataclass
@@ -89,11 +114,11 @@ class Running:
 
 
 @contextmanager
-def running(opened: OpenedModel, settings: Settings) -> Iterator[Running]:
-    """A real server in a thread."""
+def running(opened: OpenedModel, settings: Settings, models: Models | None = None) -> Iterator[Running]:
+    """A real server in a thread, with adapters of ``opened`` where ``models`` are given."""
     socket = open_socket(0)
     there = threading.Event()
-    server = make_server(opened, settings, there.set)
+    server = make_server(models or Models(opened), settings, there.set)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)
     thread.start()
     assert there.wait(60)

@@ -20,6 +20,7 @@ from glaswerk.generate import SamplingOptions
 from glaswerk.generate.constrain import bytes_of, grammar
 from glaswerk.opened import OpenedModel
 from glaswerk.serve.api.guards import Guards
+from glaswerk.serve.api.models import Models, Served
 from glaswerk.serve.api.problem import Problem
 from glaswerk.serve.api.schema import MOST_REPLIES, Asked, Chat, Completion, Embedding, Inside, Sampling
 from glaswerk.serve.api.tools import Tools, conversation
@@ -41,8 +42,10 @@ _grammars = Lock()
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What is to be computed. ``top``: how many of the likeliest tokens are told, None: no log-probabilities."""
+    """What is to be computed, by which model. ``top``: how many of the likeliest tokens are told, None: no
+    log-probabilities."""
 
+    served: Served
     prompts: list[list[int]]
     options: SamplingOptions
     n: int
@@ -98,10 +101,11 @@ def inside(value: Any) -> Sequence[Any]:
 
 
 # ---------------------------------------------------------------------------------------------- the two kinds
-def prepare_chat(body: bytes, opened: OpenedModel, guards: Guards) -> Prepared:
+def prepare_chat(body: bytes, models: Models, guards: Guards) -> Prepared:
     """A conversation."""
     asked = parse(body, Chat)
-    check_model(asked.model, opened)
+    served = models.chosen(asked.model)
+    opened = served.opened
     if asked.top_logprobs is not None and not asked.logprobs:
         raise Problem(400, "top_logprobs needs logprobs: true", param="top_logprobs")
     tools = Tools(asked)
@@ -111,25 +115,25 @@ def prepare_chat(body: bytes, opened: OpenedModel, guards: Guards) -> Prepared:
     most = asked.max_completion_tokens or asked.max_tokens
     held = schema_of(asked, tools)
     top = (asked.top_logprobs or 0) if asked.logprobs else None
-    return prepared(asked, opened, [ids], most or REPLY, held, top, tools)
+    return prepared(asked, served, [ids], most or REPLY, held, top, tools)
 
 
-def prepare_completion(body: bytes, opened: OpenedModel, guards: Guards) -> Prepared:
+def prepare_completion(body: bytes, models: Models, guards: Guards) -> Prepared:
     """A text, or several, or their tokens."""
     asked = parse(body, Completion)
-    check_model(asked.model, opened)
-    prompts = said(lambda: texts(asked.prompt, opened, guards), "prompt")
-    return prepared(asked, opened, prompts, asked.max_tokens or CONTINUATION, None, asked.logprobs, None)
+    served = models.chosen(asked.model)
+    prompts = said(lambda: texts(asked.prompt, served.opened, guards), "prompt")
+    return prepared(asked, served, prompts, asked.max_tokens or CONTINUATION, None, asked.logprobs, None)
 
 
-def prepare_embedding(body: bytes, opened: OpenedModel, guards: Guards) -> tuple[list[list[int]], str]:
-    """The tokens of every text, and how vectors are written."""
+def prepare_embedding(body: bytes, models: Models, guards: Guards) -> tuple[Served, list[list[int]], str]:
+    """The model, the tokens of every text, and how vectors are written."""
     asked = parse(body, Embedding)
-    check_model(asked.model, opened)
-    inputs = said(lambda: texts(asked.input, opened, guards), "input")
+    served = models.chosen(asked.model)
+    inputs = said(lambda: texts(asked.input, served.opened, guards), "input")
     for ids in inputs:
-        check_length(ids, opened, 0, "input")
-    return inputs, asked.encoding_format
+        check_length(ids, served.opened, 0, "input")
+    return served, inputs, asked.encoding_format
 
 
 def texts(given: Any, opened: OpenedModel, guards: Guards) -> list[list[int]]:
@@ -170,15 +174,6 @@ def said(make: Any, param: str) -> Any:
         raise Problem(400, str(error), param=param) from None
 
 
-def check_model(name: str, opened: OpenedModel) -> None:
-    """This server has one model."""
-    if name != opened.origin.name:
-        raise Problem(
-            404, f"there is no model of that name; this server has {opened.origin.name}", code="model_not_found",
-            param="model",
-        )  # fmt: skip
-
-
 def check_size(characters: int, opened: OpenedModel, param: str) -> None:
     """Text that cannot fit, however well it is cut into tokens, is not cut at all: that alone could take long."""
     if characters > opened.model.config.context * longest(opened.tokenizer):
@@ -209,7 +204,7 @@ def check_length(ids: list[int], opened: OpenedModel, more: int, param: str) -> 
 # ---------------------------------------------------------------------------------------------- options
 def prepared(
     asked: Sampling,
-    opened: OpenedModel,
+    served: Served,
     prompts: list[list[int]],
     most: int,
     schema: dict[str, Any] | None,
@@ -217,7 +212,7 @@ def prepared(
     tools: Tools | None,
 ) -> Prepared:
     """The sampling options, checked, and their grammar made ahead."""
-    n, extra = asked.n or 1, asked.glaswerk or Inside()
+    n, extra, opened = asked.n or 1, asked.glaswerk or Inside(), served.opened
     if len(prompts) * n > MOST_REPLIES:
         raise Problem(400, f"{len(prompts) * n} replies are asked in one request; at most {MOST_REPLIES}", param="n")
     for ids in prompts:
@@ -252,8 +247,8 @@ def prepared(
 
     made = said(options, "response_format" if schema is not None else "glaswerk" if asked.glaswerk else "temperature")
     return Prepared(
-        prompts, made, n, top, bool(asked.stream), bool(asked.stream_options and asked.stream_options.include_usage),
-        tools, tuple(extra.trace),
+        served, prompts, made, n, top, bool(asked.stream),
+        bool(asked.stream_options and asked.stream_options.include_usage), tools, tuple(extra.trace),
     )  # fmt: skip
 
 

@@ -41,6 +41,10 @@ class Metrics:
         self.refused = Counter(
             "glaswerk_refused", "Requests refused before they were computed.", ["why"], registry=self.registry
         )
+        self.tokens = Counter(
+            "glaswerk_model_tokens", "Tokens of requests that are over, of their prompts and replies.",
+            ["model", "of"], registry=self.registry,
+        )  # fmt: skip
         self.failures = Counter("glaswerk_engine_failures", "Steps that broke off.", registry=self.registry)
 
     def watch(self, worker: Worker) -> None:

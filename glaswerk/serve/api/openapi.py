@@ -14,7 +14,7 @@ from glaswerk.serve.api.schema import Asked, Chat, Completion, Embedding
 
 #: method, path, what it does, the schema of its body, the keys of its answer
 ROUTES: tuple[tuple[str, str, str, type[Asked] | None, tuple[str, ...]], ...] = (
-    ("get", "/v1/models", "The model of this server.", None, ("object", "data")),
+    ("get", "/v1/models", "The base and its LoRA adapters, which a request chooses by name.", None, ("object", "data")),
     ("get", "/v1/models/{name}", "One model, by its name.", None, ("id", "object")),
     ("post", "/v1/chat/completions", "The assistant's next turn.", Chat, ("id", "object", "choices", "usage")),
     ("post", "/v1/completions", "A text, continued.", Completion, ("id", "object", "choices", "usage")),
@@ -63,7 +63,7 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "Glaswerk",
             "version": __version__,
-            "description": "One language model over HTTP, in the shapes of OpenAI's API.",
+            "description": "One language model, and LoRA adapters of it, over HTTP in the shapes of OpenAI's API.",
         },
         "paths": paths,
         "components": {

@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from glaswerk.opened import OpenedModel
 from glaswerk.serve.api.guards import Guards
 from glaswerk.serve.api.problem import Problem
 from glaswerk.serve.api.service import Replies
@@ -68,7 +67,8 @@ class Writer:
 
     def __init__(self, replies: Replies, chat: bool) -> None:
         self.replies, self.chat, self.asked = replies, chat, replies.asked
-        self.opened: OpenedModel = replies.visit.service.opened
+        self.served = self.asked.served
+        self.tokenizer = self.served.opened.tokenizer
         self.guards = replies.visit.service.guards
         self.choices = [Choice(self.asked.tools, self.guards) for _ in replies.jobs]
         self.id = f"{'chatcmpl' if chat else 'cmpl'}-{secrets.token_hex(12)}"
@@ -165,14 +165,14 @@ class Writer:
     # ------------------------------------------------------------------ parts
     def frame(self, kind: str) -> dict[str, Any]:
         """What stands around every answer."""
-        return {"id": self.id, "object": kind, "created": self.created, "model": self.opened.origin.name}
+        return {"id": self.id, "object": kind, "created": self.created, "model": self.served.name}
 
     async def inside(self, place: int) -> dict[str, Any]:
         """The trace of this reply, where it was asked for."""
         if not self.asked.trace or self.choices[place].changed:
             return {}
         job = self.replies.jobs[place]
-        told = await self.replies.visit.service.beside(traced, self.opened, job.prompt, job.ids, self.asked.trace)
+        told = await self.replies.visit.service.beside(traced, self.served, job.prompt, job.ids, self.asked.trace)
         return {"glaswerk": {"trace": told}}
 
     def logprobs(self, place: int, tokens: list[Token]) -> dict[str, Any]:
@@ -199,11 +199,11 @@ class Writer:
 
     def named(self, number: int, logprob: float) -> dict[str, Any]:
         """A token with its bytes, which the text alone may not tell."""
-        data = self.opened.tokenizer.token_bytes(number)
+        data = self.tokenizer.token_bytes(number)
         return {"token": data.decode(errors="replace"), "logprob": finite(logprob), "bytes": list(data)}
 
     def text(self, number: int) -> str:
-        return self.opened.tokenizer.token_bytes(number).decode(errors="replace")
+        return self.tokenizer.token_bytes(number).decode(errors="replace")
 
 
 def finite(logprob: float) -> float:

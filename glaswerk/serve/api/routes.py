@@ -18,8 +18,9 @@ from starlette.types import Receive, Scope, Send
 
 from glaswerk.opened import OpenedModel
 from glaswerk.serve.api import traces
-from glaswerk.serve.api.asking import Prepared, check_model, prepare_chat, prepare_completion, prepare_embedding
+from glaswerk.serve.api.asking import Prepared, prepare_chat, prepare_completion, prepare_embedding
 from glaswerk.serve.api.guards import Guards
+from glaswerk.serve.api.models import Models, Served
 from glaswerk.serve.api.problem import Problem
 from glaswerk.serve.api.replies import Writer, encoded
 from glaswerk.serve.api.service import Replies, Service, Visit
@@ -35,16 +36,15 @@ GRACE = 5
 def router(service: Service) -> APIRouter:
     """All of them."""
     made = APIRouter(prefix="/v1")
-    opened, settings, began = service.opened, service.settings, int(time.time())
+    models, settings, began = service.models, service.settings, int(time.time())
 
     @made.get("/models")
-    async def models() -> Response:
-        return answer({"object": "list", "data": [described(opened, began)]})
+    async def listed() -> Response:
+        return answer({"object": "list", "data": [described(one, began) for one in models.named.values()]})
 
     @made.get("/models/{name:path}")
     async def model(name: str) -> Response:
-        check_model(name, opened)
-        return answer(described(opened, began))
+        return answer(described(models.chosen(name), began))
 
     @made.post("/chat/completions")
     async def chat(request: Request) -> Response:
@@ -54,18 +54,17 @@ def router(service: Service) -> APIRouter:
     async def completions(request: Request) -> Response:
         return await replied(request, prepare_completion, chat=False)
 
-    async def replied(
-        request: Request, prepare: Callable[[bytes, OpenedModel, Guards], Prepared], chat: bool
-    ) -> Response:
+    async def replied(request: Request, prepare: Callable[[bytes, Models, Guards], Prepared], chat: bool) -> Response:
         visit, deadline = Visit(service, request.state.key), asyncio.get_running_loop().time() + settings.seconds
         replies: Replies | None = None
         streaming = False
         try:
             asked = await begun(request, visit, prepare)
             visit.enter(len(asked.prompts) * asked.n - 1)
+            opened = asked.served.opened
             if asked.trace:
                 longest = max(len(ids) + min(asked.options.max_tokens, room(opened, ids)) for ids in asked.prompts)
-                await service.beside(traces.check, opened, longest, asked.trace)
+                await service.beside(traces.check, asked.served, longest, asked.trace)
             visit.pay(sum(len(ids) + min(each.max_tokens, room(opened, ids)) for ids, each in asked.each))
             replies = Replies(visit, asked)
             await replies.begin()
@@ -82,40 +81,43 @@ def router(service: Service) -> APIRouter:
         """Into the room, with the body checked and prepared."""
         visit.enter(1)
         service.pay(visit.key, requests=1)
-        return await service.prepare(visit.key, prepare, await body_of(request), opened, service.guards)
+        return await service.prepare(visit.key, prepare, await body_of(request), models, service.guards)
 
     @made.post("/embeddings")
     async def embeddings(request: Request) -> Response:
         visit, deadline = Visit(service, request.state.key), asyncio.get_running_loop().time() + settings.seconds
         try:
-            inputs, encoding = await begun(request, visit, prepare_embedding)
+            served, inputs, encoding = await begun(request, visit, prepare_embedding)
             count = sum(map(len, inputs))
             visit.pay(count)
 
             async def work() -> list[Any]:
-                return [await service.beside(embedded, opened, ids, encoding) for ids in inputs]
+                return [await service.beside(embedded, served, ids, encoding) for ids in inputs]
 
             vectors = await unless_gone(request, in_time(work(), deadline))
             visit.used = request.state.told["prompt_tokens"] = count
+            request.state.told["model"] = served.name
+            service.metrics.tokens.labels(served.name, "prompt").inc(count)
         finally:
             visit.close()
         told = [{"object": "embedding", "index": place, "embedding": of} for place, of in enumerate(vectors)]
         usage = {"prompt_tokens": count, "total_tokens": count}
-        return answer({"object": "list", "data": told, "model": opened.origin.name, "usage": usage})
+        return answer({"object": "list", "data": told, "model": served.name, "usage": usage})
 
     return made
 
 
 # ---------------------------------------------------------------------------------------------- pieces
-def described(opened: OpenedModel, began: int) -> dict[str, Any]:
-    """The model as OpenAI lists it, and what it can."""
+def described(served: Served, began: int) -> dict[str, Any]:
+    """A model as OpenAI lists it, what it can, and for an adapter its base (``parent``)."""
     return {
-        "id": opened.origin.name,
+        "id": served.name,
         "object": "model",
         "created": began,
         "owned_by": "glaswerk",
-        "context": opened.model.config.context,
-        "chat": opened.has_chat,
+        "parent": served.parent,
+        "context": served.opened.model.config.context,
+        "chat": served.opened.has_chat,
     }
 
 
@@ -125,9 +127,11 @@ def room(opened: OpenedModel, ids: list[int]) -> int:
 
 
 @torch.inference_mode()
-def embedded(opened: OpenedModel, ids: list[int], encoding: str) -> Any:
+def embedded(served: Served, ids: list[int], encoding: str) -> Any:
     """A text's vector ``[C]``: the mean over its tokens of the last hidden states, brought to the length 1."""
-    x_TC = opened.model.hidden(torch.tensor([ids], device=opened.model.embedding.device))[0]
+    model = served.opened.model
+    with served.alone():
+        x_TC = model.hidden(torch.tensor([ids], device=model.embedding.device))[0]
     vector = torch.nn.functional.normalize(x_TC.float().mean(0), dim=0).cpu()
     if encoding == "base64":
         return base64.b64encode(vector.numpy().astype("<f4").tobytes()).decode("ascii")
@@ -196,16 +200,20 @@ def closing(request: Request, replies: Replies) -> Callable[[], None]:
 
     def close() -> None:
         replies.close()
-        service = replies.visit.service
+        service, served = replies.visit.service, replies.asked.served
         if service.settings.log_prompts:
-            decode = service.opened.tokenizer.decode
+            decode = served.opened.tokenizer.decode
             texts = {"prompts": replies.asked.prompts, "replies": [job.ids for job in replies.jobs]}
             request.state.told.update({name: [decode(ids) for ids in of] for name, of in texts.items()})
         firsts = [job.first - job.arrived for job in replies.jobs if job.first]
+        read, written = sum(map(len, replies.asked.prompts)), sum(len(job.ids) for job in replies.jobs)
+        for what, count in (("prompt", read), ("reply", written)):
+            service.metrics.tokens.labels(served.name, what).inc(count)
         request.state.told.update(
             {
-                "prompt_tokens": sum(len(ids) for ids in replies.asked.prompts),
-                "completion_tokens": sum(len(job.ids) for job in replies.jobs),
+                "model": served.name,
+                "prompt_tokens": read,
+                "completion_tokens": written,
                 "first_token": round(min(firsts), 4) if firsts else None,
             }
         )

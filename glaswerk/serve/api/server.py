@@ -15,9 +15,9 @@ from typing import Any
 import uvicorn
 
 from glaswerk.errors import GlaswerkError
-from glaswerk.opened import OpenedModel
 from glaswerk.serve.api.app import create_app
 from glaswerk.serve.api.keys import Keys
+from glaswerk.serve.api.models import Models
 from glaswerk.serve.api.patience import Patient
 from glaswerk.serve.api.service import Service
 from glaswerk.serve.api.settings import Settings
@@ -40,9 +40,9 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def make_server(opened: OpenedModel, settings: Settings, ready: Callable[[], None] = lambda: None) -> Server:
-    """A server for one model. Raises :class:`GlaswerkError` where the certificate cannot be used."""
-    service = Service(opened, settings)
+def make_server(models: Models, settings: Settings, ready: Callable[[], None] = lambda: None) -> Server:
+    """A server for one model and its adapters. Raises :class:`GlaswerkError` where the certificate cannot be used."""
+    service = Service(models, settings)
     config = uvicorn.Config(
         create_app(service, Keys(settings.keys)),
         http=Patient,
@@ -64,9 +64,9 @@ def make_server(opened: OpenedModel, settings: Settings, ready: Callable[[], Non
     return Server(config, service, ready)
 
 
-def serve(listening: socket, opened: OpenedModel, settings: Settings, ready: Callable[[], None]) -> None:
+def serve(listening: socket, models: Models, settings: Settings, ready: Callable[[], None]) -> None:
     """Answer until told to stop."""
-    server = make_server(opened, settings, ready)
+    server = make_server(models, settings, ready)
     # uvicorn raises the signal again when all is done; an end in good order is no accident
     before = signal.signal(signal.SIGTERM, lambda *_: None)
     try:

@@ -1,4 +1,4 @@
-"""One server's parts in one hand: the model, the engine's thread, pools of threads, who waits, limits, figures.
+"""One server's parts in one hand: the models, the engine's thread, pools of threads, who waits, limits, figures.
 
 Left out: HTTP (``app.py``).
 """
@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from glaswerk.generate.engine import Engine
-from glaswerk.opened import OpenedModel
 from glaswerk.serve.api.asking import Prepared
 from glaswerk.serve.api.guards import Guards
 from glaswerk.serve.api.metrics import Metrics
+from glaswerk.serve.api.models import Models
 from glaswerk.serve.api.problem import Problem
 from glaswerk.serve.api.rates import Rates
 from glaswerk.serve.api.room import Room
@@ -30,9 +30,9 @@ T = TypeVar("T")
 class Service:
     """What every route works with."""
 
-    def __init__(self, opened: OpenedModel, settings: Settings) -> None:
-        self.opened, self.settings = opened, settings
-        opened.model.eval()
+    def __init__(self, models: Models, settings: Settings) -> None:
+        self.models, self.settings = models, settings
+        models.base.model.eval()
         self.metrics = Metrics()
         self.worker = Worker(self.engine, self.metrics)
         self.room = Room(settings.rows + settings.queue)
@@ -50,7 +50,7 @@ class Service:
         """A fresh one, with as many pages as the memory allows and the texts can need."""
         settings = self.settings
         return Engine(
-            self.opened.model, self.opened.tokenizer, memory=settings.memory * 2**20, rows=settings.rows,
+            self.models.base.model, self.models.base.tokenizer, memory=settings.memory * 2**20, rows=settings.rows,
             invariant=settings.invariant,
         )  # fmt: skip
 
@@ -119,8 +119,8 @@ class Replies:
     def __init__(self, visit: Visit, asked: Prepared) -> None:
         self.visit, self.asked = visit, asked
         self.news: asyncio.Queue[tuple[int, Token | Problem | None]] = asyncio.Queue()
-        ends = frozenset(visit.service.opened.end_ids)
-        self.jobs = [Job(ids, options, visit.key, ends, asked.top, self._heard) for ids, options in asked.each]
+        ends, adapter = frozenset(asked.served.opened.end_ids), asked.served.adapter
+        self.jobs = [Job(ids, options, visit.key, ends, asked.top, self._heard, adapter) for ids, options in asked.each]
         self.places = {id(job): place for place, job in enumerate(self.jobs)}
 
     def _heard(self, job: Job, what: Token | Problem | None) -> None:

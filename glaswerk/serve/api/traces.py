@@ -1,8 +1,8 @@
 """The inside of a reply that was just given: named values, what each layer would say, the likeliest tokens.
 
-Prompt and reply are read once more, plainly and in fp32 (``lens/trace.py``), so what is told may differ in its last
-bits from what the engine computed. All is checked before anything is generated: the names, and that neither the
-recording nor the answer grows too large. Left out: editing, gradients.
+Prompt and reply are read once more, plainly and in fp32 (``lens/trace.py``), a LoRA adapter as part of the matrices it
+changes, so what is told may differ in its last bits from what the engine computed. All is checked before anything is
+generated: the names, and that neither the recording nor the answer grows too large. Left out: editing, gradients.
 
 Shapes: T time, C width, V vocabulary, R tokens of the reply.
 """
@@ -17,8 +17,9 @@ import torch
 from glaswerk.errors import GlaswerkError
 from glaswerk.lens.meanings import meaning
 from glaswerk.lens.stack import readings
-from glaswerk.lens.trace import Trace, finite, recording_bytes
-from glaswerk.opened import OpenedModel
+from glaswerk.lens.trace import Trace, finite, recording_bytes, trace
+from glaswerk.model import Decoder
+from glaswerk.serve.api.models import Served
 from glaswerk.serve.api.problem import Problem
 from glaswerk.tokenizer.chip import chip
 
@@ -30,15 +31,15 @@ CANDIDATES = 10
 OWN = ("lens", "candidates")
 
 
-def check(opened: OpenedModel, time: int, wanted: Sequence[str]) -> None:
+def check(served: Served, time: int, wanted: Sequence[str]) -> None:
     """Raise :class:`Problem` 400 where a trace of ``time`` tokens cannot be told."""
-    if recording_bytes(opened.model.config, time) > MOST_RECORDED:
+    if recording_bytes(served.opened.model.config, time) > MOST_RECORDED:
         raise Problem(
             400, f"a trace of up to {time:,} tokens is too large: lower max_tokens or shorten the prompt",
             param="glaswerk.trace",
         )  # fmt: skip
     try:
-        steps = selected(opened.trace([0]), wanted)
+        steps = selected(recorded(served, [0]), wanted)
     except GlaswerkError as error:
         raise Problem(400, str(error), param="glaswerk.trace") from None
     told = 0
@@ -57,45 +58,51 @@ def check(opened: OpenedModel, time: int, wanted: Sequence[str]) -> None:
         )
 
 
-def selected(trace: Trace, wanted: Sequence[str]) -> list[Any]:
+def recorded(served: Served, ids: Sequence[int]) -> Trace:
+    """A trace of the base, or with the adapter."""
+    opened = served.opened
+    return trace(opened.model, opened.tokenizer, ids, name=served.name, adapter=served.adapter)
+
+
+def selected(found: Trace, wanted: Sequence[str]) -> list[Any]:
     """The steps that the names mean."""
     globs = [name for name in wanted if name not in OWN]
-    return trace.select(",".join(globs)) if globs else []
+    return found.select(",".join(globs)) if globs else []
 
 
-def traced(opened: OpenedModel, prompt: Sequence[int], reply: Sequence[int], wanted: Sequence[str]) -> dict[str, Any]:
+def traced(served: Served, prompt: Sequence[int], reply: Sequence[int], wanted: Sequence[str]) -> dict[str, Any]:
     """What a reply's answer tells. ``start``: the place of the reply's first token; a place's ``lens`` and
     ``candidates`` are about the token that comes after the place before it."""
     ids = [*prompt, *reply]
-    recorded = opened.trace(ids)
+    found = recorded(served, ids)
     places = list(range(len(prompt) - 1, len(ids) - 1))
     told: dict[str, Any] = {
         "start": len(prompt),
-        "tokens": recorded.tokens,
-        "steps": [step.json(True, True) for step in selected(recorded, wanted)],
+        "tokens": found.tokens,
+        "steps": [step.json(True, True) for step in selected(found, wanted)],
     }
     if "lens" in wanted:
-        told["lens"] = lens(opened, recorded, places)
+        told["lens"] = lens(served.opened.model, found, places)
     if "candidates" in wanted:
-        told["candidates"] = candidates(recorded, places)
+        told["candidates"] = candidates(found, places)
     return told
 
 
 @torch.no_grad()
-def lens(opened: OpenedModel, recorded: Trace, places: Sequence[int]) -> list[dict[str, Any]]:
+def lens(model: Decoder, found: Trace, places: Sequence[int]) -> list[dict[str, Any]]:
     """For each layer what the output would read there, at each place: the likeliest token, its probability, and that of
     the token which really came (the logit lens, nostalgebraist 2020)."""
     layers = []
-    came_R = torch.tensor([recorded.ids[place + 1] for place in places], dtype=torch.long)
-    for layer in range(opened.model.config.layers if places else 0):
-        stream_TC = recorded[f"blocks.{layer}.residual"][0]
-        read_RV = readings(opened.model, stream_TC[list(places)], recorded)
+    came_R = torch.tensor([found.ids[place + 1] for place in places], dtype=torch.long)
+    for layer in range(model.config.layers if places else 0):
+        stream_TC = found[f"blocks.{layer}.residual"][0]
+        read_RV = readings(model, stream_TC[list(places)], found)
         best = read_RV.max(-1)
         chosen_R = read_RV.gather(1, came_R[:, None].to(read_RV.device))[:, 0]
         layers.append(
             {
                 "id": best.indices.tolist(),
-                "token": [chip(recorded.tokenizer.token_bytes(number)) for number in best.indices.tolist()],
+                "token": [chip(found.tokenizer.token_bytes(number)) for number in best.indices.tolist()],
                 "probability": [finite(value) for value in best.values.tolist()],
                 "chosen": [finite(value) for value in chosen_R.tolist()],
             }
@@ -103,13 +110,13 @@ def lens(opened: OpenedModel, recorded: Trace, places: Sequence[int]) -> list[di
     return layers
 
 
-def candidates(recorded: Trace, places: Sequence[int]) -> list[list[dict[str, Any]]]:
+def candidates(found: Trace, places: Sequence[int]) -> list[list[dict[str, Any]]]:
     """At each place the likeliest tokens to come next."""
-    known = recorded.tokenizer.vocabulary_size
-    best = recorded["logits"][0, list(places), :known].softmax(-1).topk(min(CANDIDATES, known))
+    known = found.tokenizer.vocabulary_size
+    best = found["logits"][0, list(places), :known].softmax(-1).topk(min(CANDIDATES, known))
     return [
         [
-            {"id": number, "token": chip(recorded.tokenizer.token_bytes(number)), "probability": finite(value)}
+            {"id": number, "token": chip(found.tokenizer.token_bytes(number)), "probability": finite(value)}
             for number, value in zip(numbers, values, strict=True)
         ]
         for numbers, values in zip(best.indices.tolist(), best.values.tolist(), strict=True)

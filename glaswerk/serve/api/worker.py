@@ -55,6 +55,8 @@ class Job:
     #: how many of the likeliest tokens are told; None: no log-probabilities at all
     top: int | None
     send: Callable[[Job, Token | Problem | None], None]
+    #: the engine's name of the LoRA adapter that answers; None: the base
+    adapter: str | None = None
     arrived: float = field(default_factory=time.monotonic)
     #: when the newest token came; 0: none yet
     last: float = 0.0
@@ -146,7 +148,9 @@ class Worker:
             if job.over:
                 continue
             try:
-                job.request = self.engine.submit(job.prompt, job.options, key=job.key, end_ids=job.ends)
+                job.request = self.engine.submit(
+                    job.prompt, job.options, key=job.key, end_ids=job.ends, adapter=job.adapter
+                )
             except GlaswerkError as error:
                 told.append((job, Problem(400, str(error))))
             except Exception:
