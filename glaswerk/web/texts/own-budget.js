@@ -1,0 +1,33 @@
+/** @type {import("../figure.js").Texts} */
+export default {
+  en: {
+    title: "The open model, on a budget",
+    look: "It gets your question and writes, always the likeliest token. After so many tokens it is cut, the marker is put there, and what it says next is its answer. With “Wait” it is held up as often when it wants to stop.",
+    example: "What is 48 + 36? Think step by step.",
+    budget: "budget",
+    tokens: "{count} tokens",
+    waits: "times “Wait”",
+    thinking: "What it wrote before the answer",
+    answer: "then:",
+    was_cut: "tokens of thinking, then cut",
+    was_done: "tokens of thinking",
+    waited: "held up: {count}",
+    depth: "layers in a row at most: {layers} · {more}",
+    no_chat: "The open model has no chat tokens: it goes on with the text of the question.",
+  },
+  de: {
+    title: "Das offene Modell mit Budget",
+    look: "Es bekommt deine Frage und schreibt, immer das wahrscheinlichste Token. Nach so vielen Tokens wird es abgeschnitten, die Marke wird hingesetzt, und was es dann sagt, ist seine Antwort. Mit „Warte“ wird es so oft aufgehalten, wenn es aufhören will.",
+    example: "Was ist 48 + 36? Denk Schritt für Schritt.",
+    budget: "Budget",
+    tokens: "{count} Tokens",
+    waits: "so oft „Warte“",
+    thinking: "Was es vor der Antwort schrieb",
+    answer: "dann:",
+    was_cut: "Tokens zum Denken, dann abgeschnitten",
+    was_done: "Tokens zum Denken",
+    waited: "aufgehalten: {count}",
+    depth: "Schichten hintereinander, höchstens: {layers} · {more}",
+    no_chat: "Das offene Modell hat keine Chat-Tokens: Es setzt den Text der Frage fort.",
+  },
+};
