@@ -4,19 +4,24 @@ stopping; nothing that axe finds, nothing from elsewhere, in both languages.
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from browser import Visit
 
+from glaswerk.found import find_adapters
+from glaswerk.model import adapter, lora
 from glaswerk.opened import load
-from glaswerk.serve.api.models import Models
+from glaswerk.serve.api.models import Models, with_adapters
 from glaswerk.serve.api.server import Server, make_server
 from glaswerk.serve.api.settings import Settings
 from glaswerk.serve.server import open_socket
@@ -28,15 +33,36 @@ HERE = Path(__file__).resolve().parent
 @pytest.fixture(scope="module")
 def api(small_model: Path) -> Iterator[tuple[str, Server]]:
     """The address of a server, and the server."""
+    with serving(Models(load(small_model))) as found:
+        yield found
+
+
+@contextmanager
+def serving(models: Models) -> Iterator[tuple[str, Server]]:
     socket = open_socket(0)
     there = threading.Event()
-    server = make_server(Models(load(small_model)), Settings(keys=(KEY,)), there.set)
+    server = make_server(models, Settings(keys=(KEY,)), there.set)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)
     thread.start()
     assert there.wait(60)
     yield f"http://127.0.0.1:{socket.getsockname()[1]}/", server
     server.should_exit = True
     thread.join(20)
+
+
+@pytest.fixture(scope="module")
+def several(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[str]]]:
+    """The address of a server with two adapters, and the names that it has."""
+    opened, folder = load(small_model), tmp_path_factory.mktemp("adapters")
+    for seed, name in enumerate(("formal", "short")):
+        model = copy.deepcopy(opened.model)
+        lora.attach(model, lora.LoRAConfig(4), seed=seed)
+        for pair in lora.pairs(model, "default"):
+            pair.b.data.normal_(0.0, 0.2, generator=torch.Generator().manual_seed(seed))
+        adapter.save(folder / name, model)
+    models = with_adapters(opened, find_adapters(opened.origin, [folder / "formal", folder / "short"]))
+    with serving(models) as (url, _):
+        yield url, list(models.named)
 
 
 def talk(visit: Visit, said: str) -> None:
@@ -86,6 +112,34 @@ def test_a_conversation(
         assert not visit.violations(axe)
         assert not visit.said
         assert all(asked.startswith(url) for asked in visit.asked)
+
+
+@pytest.mark.parametrize(("language", "scheme", "width"), [("en-GB", "dark", 390), ("de-DE", "light", 1280)])
+def test_who_answers_can_be_chosen_where_there_are_adapters(
+    chromium: Any, axe: str, several: tuple[str, list[str]], language: str, scheme: str, width: int
+) -> None:
+    url, names = several
+    with Visit(chromium, f"{url}#key={KEY}", locale=language, color_scheme=scheme) as visit:
+        page = visit.page
+        page.set_viewport_size({"width": width, "height": 844})
+        page.wait_for_selector("textarea")
+        options = page.locator("select[name=model] option").all_inner_texts()
+        base = f"{names[0]} (without adapter)" if language == "en-GB" else f"{names[0]} (ohne Adapter)"
+        assert options == [base, "formal", "short"]
+        asked: list[str] = []
+        page.on("request", lambda one: one.post_data and asked.append(json.loads(one.post_data)["model"]))
+        page.click("summary")
+        page.locator("input[type=range]").nth(2).fill("16")  # three replies fit into the small model's context
+        last = page.locator(".turns .turn:last-child")
+        for name in (names[0], "short", "formal"):
+            page.select_option("select[name=model]", label=base if name == names[0] else name)
+            assert name in page.locator("h1").inner_text() and page.title() == f"{name} · Glaswerk"
+            talk(visit, "Where is Paris?")
+            last.locator(".turn-foot").wait_for(timeout=60_000)
+            assert last.locator("h2").inner_text().split()[-1] == name, "a reply says whose it is"
+        assert asked == [names[0], "short", "formal"]
+        assert not visit.violations(axe) and not visit.said
+        assert page.evaluate("() => document.documentElement.scrollWidth - innerWidth") <= 0
 
 
 def test_stop_ends_the_reply_in_the_engine_too(chromium: Any, api: tuple[str, Server]) -> None:

@@ -7,14 +7,26 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from dataclasses import fields
 
 import pytest
-from api_server import KEY, ROOT, Running
+from api_server import KEY, ROOT, SETTINGS, Running, running, small_model, two_adapters
 
+from glaswerk.found import find_adapters
+from glaswerk.serve.api.models import with_adapters
 from glaswerk.serve.api.settings import Settings
 
 TEXT = (ROOT / "docs" / "serve.md").read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A model with two adapters, which one section is about."""
+    base = small_model()
+    files = two_adapters(base, tmp_path_factory.mktemp("adapters"))
+    with running(base, SETTINGS, with_adapters(base, find_adapters(base.origin, files))) as found:
+        yield found
 
 
 def blocks(language: str) -> list[str]:
@@ -39,6 +51,9 @@ def test_examples_with_the_official_client(served: Running) -> None:
     assert len(blocks("python")) >= 6
     told = run(served, sys.executable, "-c", "\n".join(blocks("python")))
     assert "blocks.0.attention.weights" in told and "weather" in told
+    assert "small (the base)" in told and all(
+        f"{name} (an adapter of small)" in told for name in ("formal", "tuned/sft")
+    )
 
 
 def test_the_settings_listed_are_all_there_are_with_their_values() -> None:

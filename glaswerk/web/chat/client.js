@@ -1,8 +1,8 @@
-// Asks the server that the chat page came from: which model it has, and a reply piece by piece. Left out: what is shown.
+// Asks the server that the chat page came from: which models it has, and a reply piece by piece. Left out: what is shown.
 
 /** @typedef {{token: string, logprob: number, bytes: number[]}} Candidate */
 /** @typedef {Candidate & {top_logprobs: Candidate[]}} Told one token as the API tells it */
-/** @typedef {{id: string, context: number, chat: boolean}} Model */
+/** @typedef {{id: string, parent: string|null, context: number, chat: boolean}} Model `parent`: the base of an adapter */
 
 /** What the server refused, in its words; `status` is HTTP's, 0 where nobody answered. */
 export class Refused extends Error {
@@ -27,8 +27,8 @@ async function ask(path, key, body, signal) {
   throw new Refused(response.status, told?.error?.message ?? `${response.status}`, Number(response.headers.get("retry-after") ?? 0));
 }
 
-/** The model that answers. @param {string} key @returns {Promise<Model>} */
-export async function model(key) { return (await (await ask("models", key, null)).json()).data[0]; }
+/** The models that answer, the base first. @param {string} key @returns {Promise<Model[]>} */
+export async function models(key) { return (await (await ask("models", key, null)).json()).data; }
 
 /** The chunks of a reply, as they come. @param {string} key @param {object} body @param {AbortSignal} signal */
 export async function* reply(key, body, signal) {

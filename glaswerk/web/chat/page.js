@@ -1,13 +1,13 @@
-// <glaswerk-chat>: a conversation with the model that this server has. Every token of a reply is coloured by its
+// <glaswerk-chat>: a conversation with the models that this server has, one at a time. Every token of a reply is coloured by its
 // probability and opens to what else could have stood there. Left out: how the server is asked (client.js); conversations
 // are not kept, a reload forgets them.
 
 import { LitElement, html, nothing } from "lit";
-import { Refused, model, reply } from "./client.js";
+import { Refused, models, reply } from "./client.js";
 import texts from "./texts.js";
 
 /** @typedef {{text: string, logprob: number, top: {text: string, logprob: number}[]}} Token */
-/** @typedef {{role: "user"|"assistant", text: string, tokens: Token[], foot: string}} Turn */
+/** @typedef {{role: "user"|"assistant", text: string, tokens: Token[], foot: string, by?: string}} Turn `by`: which model wrote it */
 
 /** @type {"en"|"de"} */
 const language = document.documentElement.lang === "de" ? "de" : "en";
@@ -20,7 +20,7 @@ const CANDIDATES = 8;
 
 class Chat extends LitElement {
   static properties = {
-    key: { state: true }, model: { state: true }, phase: { state: true }, turns: { state: true }, how: { state: true },
+    key: { state: true }, models: { state: true }, model: { state: true }, phase: { state: true }, turns: { state: true }, how: { state: true },
     chosen: { state: true }, trouble: { state: true },
   };
 
@@ -29,7 +29,9 @@ class Chat extends LitElement {
     /** "looking", "key", "ready" or "writing" */
     this.phase = "looking";
     this.key = keyFound();
-    /** @type {import("./client.js").Model|null} */
+    /** @type {import("./client.js").Model[]} */
+    this.models = [];
+    /** the one that answers next @type {import("./client.js").Model|null} */
     this.model = null;
     /** @type {Turn[]} */
     this.turns = [];
@@ -65,10 +67,10 @@ class Chat extends LitElement {
     this.trouble = "";
     if (!this.key) { this.phase = "key"; return; }
     try {
-      this.model = await model(this.key);
+      this.models = await models(this.key);
       sessionStorage.setItem(KEPT, this.key);
       this.phase = "ready";
-      document.title = `${this.model.id} · Glaswerk`;
+      this.answers(this.models.find((one) => one.chat) ?? this.models[0]);
       await this.updateComplete;
       this.querySelector("textarea")?.focus();
     } catch (error) {
@@ -79,10 +81,16 @@ class Chat extends LitElement {
     }
   }
 
+  /** From now on this model answers; what was said stays. @param {import("./client.js").Model} model */
+  answers(model) {
+    this.model = model;
+    document.title = `${model.id} · Glaswerk`;
+  }
+
   forget() {
     this.stop();
     sessionStorage.removeItem(KEPT);
-    Object.assign(this, { key: "", model: null, turns: [], chosen: null, phase: "key" });
+    Object.assign(this, { key: "", models: [], model: null, turns: [], chosen: null, phase: "key" });
   }
 
   // ------------------------------------------------------------ talking
@@ -97,7 +105,7 @@ class Chat extends LitElement {
     field.value = "";
     const before = this.turns.filter((turn) => turn.text);
     /** @type {Turn} */
-    const answer = { role: "assistant", text: "", tokens: [], foot: "" };
+    const answer = { role: "assistant", text: "", tokens: [], foot: "", by: this.model.id };
     this.turns = [...before, { role: "user", text: said, tokens: [], foot: "" }, answer];
     this.phase = "writing";
     this.trouble = "";
@@ -189,13 +197,18 @@ class Chat extends LitElement {
   render() {
     if (this.phase === "looking") return html`<p class="talk-wait">${this.t("loading")}</p>`;
     if (this.phase === "key" || !this.model) return this.drawKey();
-    return html`<header class="talk-head"><h1>${this.t("title", { model: this.model.id })}</h1><p>${this.t("lead")}</p></header>
+    return html`<header class="talk-head"><h1>${this.t("title", { model: this.model.id })}</h1><p>${this.t("lead")}</p>${this.models.length > 1 ? this.drawModels() : nothing}</header>
       ${this.model.chat ? nothing : html`<p class="talk-trouble" role="alert">${this.t("no_chat", { model: this.model.id })}</p>`}
       ${this.turns.length ? this.drawScale() : nothing}
       <div class="turns" role="log" aria-live="off" aria-label=${this.t("conversation")}>${this.turns.map((turn, place) => this.drawTurn(turn, place))}</div>
       ${this.trouble ? html`<p class="talk-trouble" role="alert">${this.trouble}</p>` : nothing}
       ${this.model.chat ? this.drawForm() : nothing}
       ${this.drawSettings()}`;
+  }
+
+  drawModels() {
+    return html`<label class="control talk-models">${this.t("model")}<select name="model" @change=${(/** @type {any} */ event) => this.answers(this.models[event.target.selectedIndex])}>
+      ${this.models.map((one) => html`<option ?selected=${one === this.model}>${one.parent ? one.id : this.t("base", { model: one.id })}</option>`)}</select></label>`;
   }
 
   drawKey() {
@@ -211,7 +224,7 @@ class Chat extends LitElement {
     const writing = this.phase === "writing" && number === this.turns.length - 1;
     if (turn.role === "user") return html`<section class="turn yours"><h2>${this.t("you")}</h2><p class="plain-text">${turn.text}</p></section>`;
     const open = this.chosen?.turn === number ? this.chosen.place : -1;
-    return html`<section class="turn"><h2>${this.t("said")}</h2>
+    return html`<section class="turn"><h2>${this.models.length > 1 ? this.t("said_by", { model: turn.by }) : this.t("said")}</h2>
       ${writing ? nothing : html`<p class="visually-hidden">${turn.text}</p>`}
       <div class="tokens" role="group" aria-label=${this.t("tokens_label")} @keydown=${(/** @type {KeyboardEvent} */ event) => this.move(event, number)}
         >${turn.tokens.map((token, place) => (token.text ? html`<span role="button" class="t${step(token.logprob)}" data-place=${place} tabindex=${place === Math.max(0, open) ? 0 : -1}
