@@ -34,8 +34,6 @@ DEEPEST = 100
 REPLY, CONTINUATION = 1024, 16
 #: seeds that the sampler takes, with room for n replies
 SEEDS = (1 << 61) - 1
-#: below it a temperature is 0: what is divided by it must stay a number
-COLD = 1e-3
 #: the pool's threads share what grammars are kept
 _grammars = Lock()
 
@@ -227,7 +225,7 @@ def prepared(
     def options() -> SamplingOptions:
         made = SamplingOptions(
             max_tokens=most,
-            temperature=1.0 if asked.temperature is None else asked.temperature if asked.temperature > COLD else 0.0,
+            temperature=1.0 if asked.temperature is None else asked.temperature,
             top_k=asked.top_k or 0,
             top_p=asked.top_p or 1.0,
             min_p=asked.min_p or 0.0,
