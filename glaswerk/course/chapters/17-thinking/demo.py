@@ -105,10 +105,19 @@ def numbers() -> dict[str, float]:
         for name, these in (("wait", waits), ("slip", slips), ("votes", votes)):
             own = [row for row in these if (row["task"], row["stage"]) == (task, "sft")]
             told |= {f"{task}_{name}_{row['setting']}": 100 * row["right"] for row in own}
+        first = recorded.found(slips, task, "sft", 0)
+        told[f"{task}_back_0"] = share(first["taken_back"], first["count"])
         for drawn in (1, 16):
             told[f"{task}_spent_{drawn}"] = recorded.found(votes, task, "sft", drawn)["tokens"]
     told["price_double"] = 2 * told["cups_price"]
-    return told
+    # recorded games that were cut: is the answer what the last whole step says?
+    cut = [
+        walked.follows(problem, reply)
+        for problem in recorded.recording()["chains"]
+        for reply in problem["replies"]
+        if problem["task"] == "cups" and reply["forced"]
+    ]
+    return {**told, "repeated": cut.count(True), "repeats": len(cut) - cut.count(None)}
 
 
 def share(part: float, whole: float) -> float:
