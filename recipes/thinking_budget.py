@@ -97,6 +97,7 @@ def main() -> None:
     if arguments.record:
         # the intervals follow from the shares and the counts
         shown = [{key: value for key, value in row.items() if key not in ("items", "low", "high")} for row in rows]
+        shown = [{**short, **handed_on(row)} for short, row in zip(shown, rows, strict=True)]
         size = load(str(arguments.out / "seed-0" / "sft")).model.parameters_count()["total"]
         model = {"layers": LAYERS, "width": WIDTH, "parameters": size, "temperature": TEMPERATURE}
         told = json.dumps({"model": model, "rows": shown, "chains": chains}, ensure_ascii=False, separators=(",", ":"))
@@ -229,6 +230,21 @@ def slipped(task: Task, items: Sequence[int], step: int) -> tuple[list[int], lis
             some.append(i)
             begun.append("\n".join([*lines[:step], slip(lines[step], rng)]) + "\n")
     return some, begun
+
+
+def handed_on(row: dict[str, Any]) -> dict[str, int]:
+    """Of a row of slips: how many are in what a step hands on (the place after it; the digit that is written, the
+    carry) and not in what it was worked out from, and how many of those replies were right."""
+    if row["what"] != "slip":
+        return {}
+    task = tasks()[row["task"]]
+    some, begun = slipped(task, range(len(task)), row["setting"])
+    handed = []
+    for i, text in zip(some, begun, strict=True):
+        wrong, line = text.splitlines()[-1], task.answer(i).splitlines()[row["setting"]]
+        handed.append(agreeing(wrong, line) > max(line.find("write"), line.find(": ")))
+    right = [grade == "1" for grade in row["items"]]
+    return {"handed": sum(handed), "handed_right": sum(a and b for a, b in zip(handed, right, strict=True))}
 
 
 def recorded(opened: OpenedModel, stage: str) -> list[dict[str, Any]]:

@@ -119,6 +119,25 @@ def test_a_slip_is_put_where_it_can_be_seen() -> None:
             assert len(last) == len(wanted) and sum(a != b for a, b in zip(last, wanted, strict=True)) == 1
 
 
+def test_slips_in_what_is_handed_on_are_told_apart() -> None:
+    """A third or so of the places, and never those before it."""
+    for name, task in thinking_budget.tasks().items():
+        some, begun = thinking_budget.slipped(task, range(len(task)), 0)
+        row = {"what": "slip", "task": name, "setting": 0, "items": "1" * len(some)}
+        found = thinking_budget.handed_on(row)
+        # the last letter of a game's step; two of a sum's five numbers or so
+        handed = [text for i, text in zip(some, begun, strict=True) if differs_at_the_end(task.answer(i), text)]
+        assert found == {"handed": len(handed), "handed_right": len(handed)}
+        assert 0.15 < len(handed) / len(some) < 0.5
+    assert thinking_budget.handed_on({"what": "wait"}) == {}
+
+
+def differs_at_the_end(answer: str, text: str) -> bool:
+    line, wrong = answer.splitlines()[0], text.strip()
+    mark = "write" if "write" in line else ": "
+    return line.split(mark)[0] == wrong.split(mark)[0]
+
+
 def test_sums_to_read_are_none_that_measure(tmp_path: Path) -> None:
     measuring = Arithmetic(sums=True)
     task = measuring.practice()
