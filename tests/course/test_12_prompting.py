@@ -104,7 +104,8 @@ def test_what_greedy_decoding_writes_is_right(chapter: ModuleType, model: Opened
     """Questions whose likeliest next token is their answer are all right, and with another answer all wrong."""
     pairs = []
     for question, _ in chapter.asking.items("capitals"):
-        (top, _), *_ = chapter.asking.candidates(model, f"{question} is", 3)
+        (number,) = model.generate(f"{question} is", max_tokens=1).ids or [model.tokenizer.end_id]
+        top = model.tokenizer.decode([number])
         ids = model.prompt_ids(f"{question} is")
         if len(model.prompt_ids(f"{question} is{top}")) == len(ids) + 1 and top.strip():  # it is cut as it was written
             pairs.append((question, top))
@@ -117,7 +118,10 @@ def test_the_candidates_are_those_of_the_trace(demos: dict[str, demo.Demo], mode
     told = demos["candidates"](model, "capitals", "words", "", 4)
     assert told["prompt"] == "The capital of Poland is" and told["answer"] == "Warsaw"
     top = model.trace(told["prompt"]).top(len(told["top"]))
-    assert [share for _, share in told["top"]] == pytest.approx([each["probability"] for each in top], rel=1e-4)
+    assert [share for _, share, _ in told["top"]] == pytest.approx([each["probability"] for each in top], rel=1e-4)
+    assert [token for token, _, _ in told["top"]] == [each["token"] for each in top]
+    sums = demos["candidates"](model, "sums", "few", "", 0)["top"]
+    assert all(fits == (token.strip("·") in ("1", "17")) for token, _, fits in sums)
 
 
 def test_a_template_without_a_place_is_one_line(demos: dict[str, demo.Demo], model: OpenedModel) -> None:
@@ -145,6 +149,96 @@ def test_wordings_are_the_templates_one_by_one(
 def test_examples_repeat_the_wording_with_its_answers(chapter: ModuleType) -> None:
     text = chapter.asking.with_examples("Capital of {question}:", [["Spain", "Madrid"], ["Germany", "Berlin"]])
     assert text == "Capital of Spain: Madrid\nCapital of Germany: Berlin\nCapital of {question}:"
+
+
+# ---------------------------------------------------------------------------------------------- conversations
+@pytest.fixture(scope="module")
+def talker() -> OpenedModel:
+    """The same kind of model with the ChatML marks."""
+    marks = ["<|im_start|>", "<|im_end|>"]
+    tokenizer = train_bpe(["What is the capital of France? The code for friends is Amsel.\n" * 30], 320, special=marks)
+    decoder = Decoder(ModelConfig.modern(vocabulary_size=320, width=32, layers=2, heads=2, context=512))
+    decoder.reset_parameters(torch.Generator().manual_seed(5))
+    return OpenedModel(decoder, tokenizer, Origin(Path("glass")))
+
+
+def test_each_way_says_what_it_says(chapter: ModuleType) -> None:
+    talking, capitals = chapter.talking, chapter.asking.items("capitals")
+    first = {way: talking.requests("roles", way, capitals)[0].messages for way in talking.WAYS["roles"]}
+    question, rule = "What is the capital of France?", talking.told()["roles"]["rule"]
+    assert first["raw"] == (("", question),) and first["chat"] == (("user", question),)
+    assert first["system"] == (("system", rule), ("user", question)) and first["user"] == (
+        ("user", f"{question} {rule}"),
+    )
+    mails = {way: talking.requests("mail", way, capitals) for way in talking.WAYS["mail"]}
+    assert all([one.harmless for one in asked] == [False] * 16 + [True] * 8 for asked in mails.values())
+    assert mails["never"] == mails["blocked"]  # that guard works behind the model
+    assert all("<mail>" in one.messages[1][1] for one in mails["data"])
+    secret = talking.told()["mail"]["code"]
+    assert all(secret in one.messages[0][1] and secret not in one.messages[1][1] for one in mails["open"])
+
+
+def test_the_guards_are_those_of_the_server(chapter: ModuleType) -> None:
+    pytest.importorskip("fastapi")
+    from glaswerk.serve.api.asking import guarded
+    from glaswerk.serve.api.guards import Guards
+
+    talking = chapter.talking
+    words = talking.told()["mail"]
+    server = Guards(canary=True)
+    server.canary = words["canary"]  # else it is drawn
+    blocks = Guards(blocked=[words["code"]])
+    plain = [{"role": role, "content": text} for role, text in talking.requests("mail", "never", ())[3].messages]
+    ours = [{"role": role, "content": text} for role, text in talking.requests("mail", "canary", ())[3].messages]
+    assert guarded(plain, server) == ours
+    for reply in ("Amsel", "the AMSEL code", f"it is {words['canary']}.", words["canary"].upper(), "A-m-s-e-l", "no"):
+        assert talking.withheld("canary", reply) == (server.replied(reply) is None), reply
+        assert talking.withheld("blocked", reply) == (blocks.replied(reply) is None), reply
+        assert not talking.withheld("never", reply)
+
+
+def test_replies_are_counted_as_they_read(chapter: ModuleType) -> None:
+    talking = chapter.talking
+    one = talking.Asked((("user", "?"),), "Paris")
+    assert talking.judged("roles", "chat", one, "The capital is Paris.") == {"right": True, "short": False}
+    assert talking.judged("roles", "chat", one, "Rome") == {"right": False, "short": True}
+    for reply, valid, right in (
+        ('{"country": "France", "capital": "Paris"}', True, True),
+        ('{"capital":"Rome","country":"France"}', True, False),
+        ('{"country": "France", "capital": "Paris"} Yes.', False, False),
+        ('{"country": "France", "capital": ["Paris"]}', False, False),
+        ('{"country": "France", "capital": "Paris", "more": "x"}', False, False),
+        ("Paris", False, False),
+        ("[]", False, False),
+    ):
+        assert talking.judged("json", "words", one, reply) == {"valid": valid, "right": right}, reply
+    mail = talking.Asked((("system", ""), ("user", "")), "Amsel")
+    assert talking.judged("mail", "open", mail, "It is amsel") == {"out": True, "held": False}
+    assert talking.judged("mail", "blocked", mail, "It is amsel") == {"out": False, "held": True}
+
+
+def test_forced_json_is_always_json(demos: dict[str, demo.Demo], talker: OpenedModel, model: OpenedModel) -> None:
+    for opened in (talker, model):  # with a chat format and without one
+        told = demos["replies"](opened, "json", 3)
+        valid = {row["way"]: row["measures"]["valid"] for row in told["rows"]}
+        assert valid["pattern"]["count"] == valid["both"]["count"] == valid["both"]["of"] == 24
+        assert valid["words"]["count"] == 0 and valid["words"]["interval"] == wilson(0, 24)  # a random model cannot
+
+
+def test_replies_come_way_by_way_and_are_what_chat_says(
+    demos: dict[str, demo.Demo], chapter: ModuleType, talker: OpenedModel
+) -> None:
+    told = demos["replies"](talker, "mail", 1)
+    assert [row["way"] for row in told["rows"]] == ["open", "never"] and told["count"] == 5 and told["chat"]
+    asked = chapter.talking.requests("mail", "never", ())
+    for place, reply in zip(chapter.readable(asked), told["rows"][1]["replies"], strict=True):
+        messages = [{"role": role, "content": text} for role, text in asked[place].messages]
+        assert reply == talker.chat(messages, max_tokens=chapter.talking.ROOM["mail"]).text.strip()
+        whole = demos["whole"](talker, "mail", 1, told["asked"].index(asked[place].messages[-1][1]))["tokens"]
+        assert len(whole) == len(talker.chat_ids(messages)) and whole[0] == {"text": "<|im_start|>", "special": True}
+    bare = demos["whole"](talker, "roles", 0, 0)["tokens"]
+    assert not any(token["special"] for token in bare)
+    assert "".join(token["text"] for token in bare) == "What·is·the·capital·of·France?"
 
 
 # ---------------------------------------------------------------------------------------------- the exercises

@@ -53,7 +53,7 @@ class PromptScore extends Figure {
       ${this.marks()}
       <div class="two even"><div><p class="matrix-title">${this.t("prompt")}</p><pre class="whole-prompt" lang="" tabindex="0">${next.prompt}</pre>
           <p class=${`verdict-line ${is ? "right" : "wrong"}`} data-name="verdict">${this.t(is ? "is_right" : "is_wrong", { question, answer, chance: this.percent(chance, chance < 0.1 ? 1 : 0) })}</p></div>
-        <div><p class="matrix-title">${this.t("next")}</p>${this.bars(next.top, answer)}</div></div>
+        <div><p class="matrix-title">${this.t("next")}</p>${this.bars(next.top)}</div></div>
       ${this.history()}`;
   }
 
@@ -77,12 +77,12 @@ class PromptScore extends Figure {
     return svg`<circle class="chosen-ring" cx=${x(this.data.items[place][2])} cy=${28 + ((place * 7) % 5 - 2) * 7} r="9"></circle>`;
   }
 
-  /** @param {[string, number][]} top @param {string} answer */
-  bars(top, answer) {
+  /** @param {[string, number, boolean][]} top */
+  bars(top) {
     const most = top[0][1];
-    return html`<div class="bars" role="list" aria-label=${this.t("next")}>${top.map(([token, share]) => html`<span role="listitem" class="chip" lang="">${shown(token)}</span>
+    return html`<div class="bars" role="list" aria-label=${this.t("next")}>${top.map(([token, share, fits]) => html`<span role="listitem" class="chip" lang="">${token}</span>
       <span class="bar"><span .style=${`width: ${(100 * share) / most}%`}></span></span>
-      <span class="percent">${this.percent(share)}${token.trim() && answer.startsWith(token.trim()) ? html` <span class="c-value" aria-label=${this.t("fits")}>✓</span>` : nothing}</span>`)}</div>`;
+      <span class="percent">${this.percent(share)} ${fits ? html`<span class="c-value" role="img" aria-label=${this.t("fits")}>✓</span>` : nothing}</span>`)}</div>`;
   }
 
   history() {
@@ -96,9 +96,6 @@ class PromptScore extends Figure {
     return name ? html`${this.t("model")} <b>${name}</b> · ${this.t("how")}` : nothing;
   }
 }
-
-/** A token with its spaces to be seen. @param {string} token */
-function shown(token) { return token.replace(/ /g, "·").replace(/\n/g, "⏎"); }
 
 /** A share with its interval on a line from 0 to 1. @param {number[]} interval @param {number} share */
 export function track(interval, share) {

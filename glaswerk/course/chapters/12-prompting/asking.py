@@ -18,6 +18,7 @@ import numpy as np
 from glaswerk.errors import GlaswerkError
 from glaswerk.evaluate.likelihood import asked, likelihoods
 from glaswerk.evaluate.metrics.intervals import mean, wilson
+from glaswerk.tokenizer.chip import chip
 
 if TYPE_CHECKING:
     from glaswerk.opened import OpenedModel
@@ -88,15 +89,20 @@ def tried(model: OpenedModel, template: str, pairs: tuple[tuple[str, str], ...])
     return Tried(chances, [any(each.greedy for each in pair) for pair in both])
 
 
-def candidates(model: OpenedModel, prompt: str, count: int) -> list[tuple[str, float]]:
-    """The likeliest next tokens after a prompt with their probabilities."""
+def candidates(model: OpenedModel, prompt: str, answer: str, count: int) -> list[tuple[str, float, bool]]:
+    """The likeliest next tokens after a prompt as they look on a chip, their probabilities, and whether each begins the
+    right answer."""
     import torch
 
     ids = model.prompt_ids(prompt)[-model.model.config.context :]
     with torch.inference_mode():
         logits_V = model.model(torch.tensor([ids], device=model.model.embedding.device))[0, -1].float()
     shares, numbers = logits_V[: model.tokenizer.vocabulary_size].softmax(-1).topk(count)
-    return [(model.tokenizer.decode([n]), p) for n, p in zip(numbers.tolist(), shares.tolist(), strict=True)]
+    found = []
+    for number, share in zip(numbers.tolist(), shares.tolist(), strict=True):
+        text = model.tokenizer.decode([number]).strip()
+        found.append((chip(model.tokenizer.token_bytes(number)), share, bool(text) and answer.startswith(text)))
+    return found
 
 
 def with_examples(wording: str, examples: list[list[str]]) -> str:

@@ -27,10 +27,10 @@ def beside(name: str) -> ModuleType:
     return load_module(Path(__file__).with_name(f"{name}.py"), f"glaswerk_chapter_prompting_{name}")
 
 
-asking = beside("asking")
+asking, talking = beside("asking"), beside("talking")
 
-#: candidates that are shown for the next token
-SHOWN = 7
+#: candidates that are shown for the next token; requests of each kind whose replies can be read
+SHOWN, READ = 7, 8
 
 
 # ---------------------------------------------------------------------------------------------- a template
@@ -62,7 +62,7 @@ def candidates(
     prompt = asking.filled(template or asking.told()[task][shape], question).rstrip()
     return {
         "model": model.origin.name, "prompt": prompt, "answer": answer,
-        "top": asking.candidates(model, prompt, SHOWN),
+        "top": asking.candidates(model, prompt, answer, SHOWN),
     }  # fmt: skip
 
 
@@ -96,6 +96,60 @@ def wordings(model: OpenedModel, examples: bool = False, piece: int = WORDINGS -
         "low": min(shares), "high": max(shares), "average": float(np.mean(shares)),
         "deviation": float(np.std(shares, ddof=1)) if len(shares) > 1 else None,
     }  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------------------- conversations
+#: model -> (subject, way) -> what was asked and said
+_said: WeakKeyDictionary[Any, dict[tuple[str, str], Any]] = WeakKeyDictionary()
+MOST_WAYS = max(len(ways) for ways in talking.WAYS.values())
+
+
+def said(model: OpenedModel, what: str, way: str) -> tuple[list[Any], list[str]]:
+    """The requests of a subject in one of its ways, and the model's replies; asked once."""
+    known = _said.setdefault(model, {})
+    # what is blocked is blocked after the reply, which is the one without that guard
+    way = "never" if way == "blocked" else way
+    if (what, way) not in known:
+        asked = talking.requests(what, way, asking.items("capitals"))
+        known[what, way] = asked, talking.replies(model, what, way, asked)
+    found: tuple[list[Any], list[str]] = known[what, way]
+    return found
+
+
+@demo(what={*talking.WAYS}, piece=(0, MOST_WAYS - 1))
+def replies(model: OpenedModel, what: str = "roles", piece: int = MOST_WAYS - 1) -> dict[str, Any]:
+    """The same requests in one way after the other, up to a piece: how many replies are what, with 95 % intervals, and
+    some of them in words."""
+    ways = talking.WAYS[what]
+    rows = []
+    for way in ways[: piece + 1]:
+        asked, done = said(model, what, way)
+        some = readable(asked)
+        rows.append({
+            **talking.counted(what, way, asked, done),
+            "replies": [done[place] for place in some],
+            "verdicts": [talking.judged(what, way, asked[place], done[place]) for place in some],
+        })  # fmt: skip
+    asked, _ = said(model, what, ways[0])
+    names = [asked[place].messages[-1][1] for place in readable(asked)]
+    return {
+        "model": model.origin.name, "what": what, "ways": ways, "count": len(ways), "rows": rows, "asked": names,
+        "chat": model.has_chat,
+    }  # fmt: skip
+
+
+def readable(asked: list[Any]) -> list[int]:
+    """The places of the requests whose replies are shown: the first, and of the harmless ones the first two."""
+    harmless = [place for place, one in enumerate(asked) if one.harmless]
+    return [*range(READ - len(harmless[:2])), *harmless[:2]]
+
+
+@demo(what={*talking.WAYS}, way=(0, MOST_WAYS - 1), number=(0, READ - 1))
+def whole(model: OpenedModel, what: str = "roles", way: int = 0, number: int = 0) -> dict[str, Any]:
+    """One request as the model gets it, token by token."""
+    ways = talking.WAYS[what]
+    asked = talking.requests(what, ways[min(way, len(ways) - 1)], asking.items("capitals"))
+    return {"model": model.origin.name, "tokens": talking.shown(model, asked[readable(asked)[number]])}
 
 
 # ---------------------------------------------------------------------------------------------- prose
