@@ -159,7 +159,7 @@ class Engine:
         self.pages = Pages(pages, page)
         self.store = Store(config, pages, page, dtype, model.embedding.device)
         self.passes = Passes(model, self.store) if in_place else None
-        self.adapters = frozenset(lora.adapters(model))
+        self.adapters, self.fused = frozenset(lora.adapters(model)), lora.fused_once(model)
         self.queue: FairQueue[Request] = FairQueue()
         self.running: list[Request] = []
         self.counts = Counts()
@@ -458,7 +458,7 @@ class Engine:
         for adapter, some in groupby(together, key=lambda pair: pair[0].request.adapter):
             begin, end = end, end + sum(length for _, length in some)
             found.append(lora.Part(adapter, begin, end))
-        return lora.each_its_own(found, axis)
+        return lora.each_its_own(found, axis, self.fused)
 
     def _was_read(self, part: Part) -> None:
         """The part is in its pages: full ones get their names, and the key pays for what is new."""

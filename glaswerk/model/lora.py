@@ -15,9 +15,10 @@ from __future__ import annotations
 import math
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 import torch.nn.functional as F
@@ -118,25 +119,31 @@ class Part:
     end: int
 
 
+#: layer and adapter -> A ``[R, K]`` and B ``[N, R]`` of all its pieces, as :func:`fused` makes them
+Fused = Mapping[tuple[nn.Module, str | None], tuple[Tensor, Tensor]]
+
+
 class Parts(threading.local):
     """Which adapter each part of this thread's batch has, and along which axis it is cut; None: no such batch."""
 
     parts: Sequence[Part] | None = None
     axis = 0
+    fused: Fused = MappingProxyType({})
 
 
 PARTS = Parts()
 
 
 @contextmanager
-def each_its_own(parts: Sequence[Part], axis: int) -> Iterator[None]:
-    """Meanwhile, in this thread, the parts of a batch along ``axis`` have adapters of their own."""
-    before = PARTS.parts, PARTS.axis
-    PARTS.parts, PARTS.axis = parts, axis
+def each_its_own(parts: Sequence[Part], axis: int, fused: Fused = Parts.fused) -> Iterator[None]:
+    """Meanwhile, in this thread, the parts of a batch along ``axis`` have adapters of their own. ``fused``: what
+    :func:`fused_once` made of them, which saves most of the time of small batches."""
+    before = PARTS.parts, PARTS.axis, PARTS.fused
+    PARTS.parts, PARTS.axis, PARTS.fused = parts, axis, fused
     try:
         yield
     finally:
-        PARTS.parts, PARTS.axis = before
+        PARTS.parts, PARTS.axis, PARTS.fused = before
 
 
 class LoRALinear(nn.Module):
@@ -165,8 +172,11 @@ class LoRALinear(nn.Module):
         """The base once for all, and beside it each part's own adapter."""
         y: Tensor = self.base(x)
         for part in parts:
-            if pairs := self.in_use(part.adapter):
-                a_RK, b_NR = fused(pairs, self.rows)
+            ready = PARTS.fused.get((self, part.adapter))
+            if ready is None and (pairs := self.in_use(part.adapter)):
+                ready = fused(pairs, self.rows)
+            if ready is not None:
+                a_RK, b_NR = ready
                 some = x.narrow(axis, part.begin, part.end - part.begin)
                 change = F.linear(F.linear(some, a_RK.to(x.dtype)), b_NR.to(x.dtype))
                 y.narrow(axis, part.begin, part.end - part.begin).add_(change)
@@ -285,6 +295,18 @@ def use(model: nn.Module, *names: str) -> None:
         layer.active = names
         for pair in layer.in_use():
             pair.requires_grad_(True)
+
+
+@torch.no_grad()
+def fused_once(model: nn.Module) -> Fused:
+    """Every adapter of every layer as one pair, in the dtype of the layer, for as long as no weight changes."""
+    found: dict[tuple[nn.Module, str | None], tuple[Tensor, Tensor]] = {}
+    for layer in layers(model):
+        dtype = layer.base.weight.dtype if isinstance(layer.base, Linear) else torch.float32
+        for name in layer.adapters:
+            a_RK, b_NR = fused(layer.pairs(name), layer.rows)
+            found[layer, name] = a_RK.detach().to(dtype), b_NR.to(dtype)
+    return found
 
 
 def pairs(model: nn.Module, name: str) -> list[Pair]:

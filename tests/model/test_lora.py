@@ -137,6 +137,31 @@ def test_several_adapters_on_one_base() -> None:
         lora.attach(model, LoRAConfig(4, 8.0, ("q_proj",)), "one")
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_adapters_made_ready_compute_the_same_bits(axis: int, dtype: torch.dtype) -> None:
+    """Two in one batch, each for a part of it, one of them not at every layer; the rest is the base."""
+    model = small().to(dtype)
+    for seed, targets in enumerate((("all-linear",), ("q_proj", "down_proj"))):
+        lora.attach(model, LoRAConfig(4, 8.0, targets), str(seed))
+        stir(model, str(seed), seed)
+    lora.use(model)
+    parts = [lora.Part("1", 0, 1), lora.Part(None, 1, 2), lora.Part("0", 2, 3)]
+    x = IDS[:1].repeat(3, 1) if axis == 0 else IDS[:1, :3]
+    with torch.no_grad():
+        with lora.each_its_own(parts, axis):
+            expected = model(x)
+        ready = lora.fused_once(model)
+        with lora.each_its_own(parts, axis, ready):
+            assert torch.equal(model(x), expected)
+        assert all(a.dtype == b.dtype == dtype for a, b in ready.values())
+        plain = model(x)
+    narrow = [each.narrow(axis, 0, 2) for each in (plain, expected)]
+    assert (narrow[0] - narrow[1]).abs().max() > 0.05
+    if axis == 0:
+        assert torch.equal(expected[1], plain[1]) and not torch.equal(expected[0], expected[2])
+
+
 def test_bad_settings() -> None:
     with pytest.raises(GlaswerkError, match="no matrix 'query' to adapt: there are q_proj, k_proj"):
         lora.attach(small(), LoRAConfig(4, 8.0, ("query",)))
