@@ -13,10 +13,12 @@ import torch
 from glaswerk.align.pairs import Pair, load_pairs, save_pairs
 from glaswerk.cli.main import dispatch
 from glaswerk.errors import GlaswerkError
+from glaswerk.found import find, find_adapters
 from glaswerk.model.weights import load_model
 from glaswerk.opened import load
 from glaswerk.pipeline import helps, sft
 from glaswerk.run import Run
+from glaswerk.serve.api.models import with_adapters
 from glaswerk.tuning import align, tune
 
 
@@ -72,6 +74,15 @@ def test_adapters_instead_of_weights(method: str, run: Path, pairs: Path) -> Non
         base = transformers.AutoModelForCausalLM.from_pretrained(run / "sft", dtype=torch.float32)
         theirs = peft.PeftModel.from_pretrained(base, run / method / "adapter")(ids).logits
         assert torch.allclose(load_model(run / method)(ids), theirs, atol=2e-4)
+        # and so does a server of the base that was given the stage
+        base = load(run / "sft")
+        served = with_adapters(base, find_adapters(base.origin, [run / method])).named[f"{run.name}/{method}"]
+        assert served.parent == f"{run.name}/sft" and not torch.allclose(base.model(ids), theirs, atol=2e-4)
+        with served.alone():
+            assert torch.allclose(served.opened.model(ids), theirs, atol=2e-4)
+    else:
+        with pytest.raises(GlaswerkError, match="judges replies and writes none"):
+            find_adapters(find(run / "sft"), [run / method])
 
 
 def test_an_interrupted_stage_goes_on_with_the_same_pairs(
