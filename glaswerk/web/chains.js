@@ -11,7 +11,7 @@ import words from "./texts/chains.js";
 export const withChains = (texts) => ({ en: { ...words.en, ...texts.en }, de: { ...words.de, ...texts.de } });
 
 /** what stands before a step @type {Record<string, string>} */
-const MARKS = { right: "✓", wrong: "✗", follows: "↳", again: "✗", back: "↶", wait: "…", cut: "✂", answer: "=" };
+const MARKS = { right: "✓", wrong: "✗", follows: "↳", again: "✗", undone: "↶", back: "↶", wait: "…", cut: "✂", answer: "=" };
 
 /** All tokens of a reply and their probabilities: those of the uncut reply that it shares, and its own.
  * @param {any} problem @param {any} reply @returns {{tokens: string[], shares: number[]}} */

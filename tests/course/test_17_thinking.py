@@ -27,7 +27,7 @@ from glaswerk.opened import OpenedModel
 from glaswerk.tokenizer import train_bpe
 from glaswerk.tokenizer.chip import chip
 from glaswerk.tokenizer.speech import Speech
-from recipes.thinking_budget import BUDGETS, VOTES, WAITS, tasks
+from recipes.thinking_budget import BUDGETS, SLIPPED, VOTES, WAITING, WAITS, tasks
 
 CHAPTER = "17-thinking"
 FOLDER = entry(CHAPTER).folder
@@ -101,6 +101,28 @@ def test_figures_agree_with_each_other(demos: dict[str, demo.Demo], recorded: Mo
         assert 0 <= row["right"] <= 1 and row["voted"] <= round(whole["right"] * whole["count"])
 
 
+def test_the_prose_says_what_was_recorded(demos: dict[str, demo.Demo], recorded: ModuleType) -> None:
+    """Its numbers are computed; its words (so much more, hardly, only lose) were written for numbers like these."""
+    n = demos["numbers"]()
+    assert recorded.facts()["temperature"] == 1 and 1 / 2 < SLIPPED < 1 and WAITING == 1 / 5
+    for task in ("sums", "cups"):
+        assert n[f"{task}_full"] - max(n[f"{task}_none"], n[f"{task}_once"]) > 40
+        assert n[f"{task}_wait_2"] < n[f"{task}_wait_1"] - 40 and n[f"{task}_wait_1"] <= n[f"{task}_wait_0"]
+        assert n[f"{task}_votes_16"] > n[f"{task}_votes_1"] + 3 and abs(n[f"{task}_votes_2"] - n[f"{task}_votes_1"]) < 5
+    assert n["sums_single"] > n["sums_votes_1"] + 5 and n["sums_single_tokens"] * 10 < n["sums_spent_16"]
+    assert n["cups_back_0"] > 80 and n["sums_back_0"] < 30 and n["cups_slip_0"] > n["sums_slip_0"] + 10
+    assert n["sums_handed"] + 50 < n["sums_worked"]
+    assert abs(n["sums_grpo_votes_1"] - n["sums_votes_16"]) < 3 and n["sums_grpo_spent_1"] < n["sums_spent_1"]
+    assert n["sums_full"] < n["sums_grpo_full"] < n["sums_full"] + 10 and n["sums_grpo_back_0"] < n["sums_back_0"]
+    assert n["cups_cut"] < 45 and n["repeated"] > n["repeats"] / 2
+    chains = demos["chains"]()["problems"]
+    wrong = next(each for each in chains if (each["task"], each["stage"], each["kind"]) == ("sums", "sft", "wrong"))
+    # the figure opens with it, and its first attempt is right, whole and taken back
+    assert chains.index(wrong) == next(i for i, each in enumerate(chains) if each["task"] == "sums") + 2
+    states = [step["state"] for step in wrong["replies"][0]["steps"]]
+    assert states[: states.index("wait")] == ["undone"] * wrong["expected"].count("\n") and "wrong" in states
+
+
 # ---------------------------------------------------------------------------------------------- chains
 def test_recorded_chains_are_what_the_library_makes_of_them(recorded: ModuleType, walked: ModuleType) -> None:
     """Problems, verdicts and cuts against the tasks themselves and the check of the library."""
@@ -170,7 +192,7 @@ def test_what_builds_on_a_mistake_is_told_from_what_is_wrong_itself(walked: Modu
     assert states(walked, *told("cups", i, lost, "A"))[:4] == ["right", "wrong", "again", "again"]
     # taken back, and all right after it
     again = [*wrong[:2], WAIT, *lines]
-    expected = ["back", "back", "wait", *["right"] * len(lines), "answer"]
+    expected = ["undone", "back", "wait", *["right"] * len(lines), "answer"]
     assert states(walked, *told("cups", i, again, right)) == expected
     # cut in the middle of a step that was right so far
     cut = [*lines[:2], lines[2][:3]]

@@ -94,4 +94,7 @@ def test_votes_and_prices_are_those_of_the_recording(page: Any) -> None:
             found = row(hurts[way], "cups", stage, setting)
             text = figure.locator(f"[data-name={way}-{stage}-{setting}]").inner_text()
             assert f"{100 * found['right']:.1f}" in text
-            assert ("none right" in text) if found["price"] is None else f"{found['price']:,.0f} tokens" in text
+            if way == "slip":
+                assert f"{found['handed_right']} of {found['handed']} right" in text
+            else:
+                assert ("none right" in text) if found["price"] is None else f"{found['price']:,.0f} tokens" in text

@@ -36,9 +36,9 @@ class ThinkingHurts extends Figure {
   /** @param {string} stage @param {number} setting */
   cell(stage, setting) {
     const row = this.rows(stage).find((each) => each.setting === setting), { way } = this.state;
-    const more = way === "wait" && setting ? this.t("changed", { lost: row.lost, gained: row.gained, waited: row.waited }) : way === "slip" ? this.t("taken_back", { count: row.taken_back, all: row.count }) : way === "cut" ? this.t("cut_count", { count: row.forced, all: row.count }) : "";
+    const more = way === "wait" && setting ? this.t("changed", { lost: row.lost, gained: row.gained, waited: row.waited }) : way === "slip" ? this.t("taken_back", { count: row.taken_back, all: row.count, handed: row.handed, handed_right: row.handed_right, worked: row.count - row.handed, worked_right: Math.round(row.right * row.count) - row.handed_right }) : way === "cut" ? this.t("cut_count", { count: row.forced, all: row.count }) : "";
     return html`<td data-name=${`${way}-${stage}-${setting}`}><span class="reached" .style=${`--low: ${row.low}; --high: ${row.high}; --share: ${row.right}`}><i></i><b></b></span><strong class="c-value">${this.percent(row.right)}</strong> <small>${this.n(100 * row.low, 0)}–${this.percent(row.high, 0)}</small>
-      <span class="outcome-said">${row.price === null ? this.t("no_price") : this.t("price", { price: this.n(row.price, 0) })}${more ? html` · ${more}` : nothing}</span></td>`;
+      ${way === "slip" ? nothing : html`<span class="outcome-said">${row.price === null ? this.t("no_price") : this.t("price", { price: this.n(row.price, 0) })}</span>`}${more.split(" · ").filter(Boolean).map((each) => html`<span class="outcome-said">${each}</span>`)}</td>`;
   }
 
   /** A chain that was done and made to wait. */

@@ -57,11 +57,16 @@ def votes() -> dict[str, Any]:
     """The answer that most of several drawn replies give: right answers and tokens, beside what one thought makes of a
     budget on the same problems."""
     rows = recorded.pooled("votes")
-    single = []
+    return {**recorded.facts(), "rows": rows, "single": one_thought(rows)}
+
+
+def one_thought(votes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The budgets' rows on the problems that are voted on."""
+    told = []
     for row in recorded.pooled("budget"):
-        count = recorded.found(rows, row["task"], row["stage"], 1)["count"]
-        single.append({**row, "right": row["voted"] / count, "count": count})
-    return {**recorded.facts(), "rows": rows, "single": single}
+        count = recorded.found(votes, row["task"], row["stage"], 1)["count"]
+        told.append({**row, "right": row["voted"] / count, "count": count})
+    return told
 
 
 @demo()
@@ -105,8 +110,20 @@ def numbers() -> dict[str, float]:
         for name, these in (("wait", waits), ("slip", slips), ("votes", votes)):
             own = [row for row in these if (row["task"], row["stage"]) == (task, "sft")]
             told |= {f"{task}_{name}_{row['setting']}": 100 * row["right"] for row in own}
-        first = recorded.found(slips, task, "sft", 0)
-        told[f"{task}_back_0"] = share(first["taken_back"], first["count"])
+        first, second = (recorded.found(slips, task, "sft", step) for step in (0, 1))
+        rewarded = recorded.found(slips, task, "grpo", 0)
+        right = round(second["right"] * second["count"])
+        told |= {
+            f"{task}_back_0": share(first["taken_back"], first["count"]),
+            f"{task}_grpo_back_0": share(rewarded["taken_back"], rewarded["count"]),
+            # slips in what the second step hands on, and in what it was worked out from
+            f"{task}_handed": share(second["handed_right"], second["handed"]),
+            f"{task}_worked": share(right - second["handed_right"], second["count"] - second["handed"]),
+        }
+        single = recorded.found(one_thought(votes), task, "sft", budgets[-1])
+        told |= {f"{task}_single": 100 * single["right"], f"{task}_single_tokens": single["tokens"]}
+        rewarded = recorded.found(votes, task, "grpo", 1)
+        told |= {f"{task}_grpo_votes_1": 100 * rewarded["right"], f"{task}_grpo_spent_1": rewarded["tokens"]}
         for drawn in (1, 16):
             told[f"{task}_spent_{drawn}"] = recorded.found(votes, task, "sft", drawn)["tokens"]
     told["price_double"] = 2 * told["cups_price"]

@@ -17,18 +17,21 @@ from glaswerk.errors import GlaswerkError
 from glaswerk.evaluate.metrics.intervals import wilson
 
 FILE = Path(__file__).resolve().parent / "thinking.json"
-COMMAND = "python -m recipes.thinking_budget --out FOLDER --seeds 3 --record FILE"
+COMMAND = "python -m recipes.thinking_budget --out FOLDER --seeds {} --record FILE"
 #: the two tasks and the two stages, in the order in which figures show them
 TASKS, STAGES = ("sums", "cups"), ("sft", "grpo")
 #: counts that are added up over seeds
-COUNTS = ("forced", "chains", "both", "voted", "waited", "gained", "lost", "taken_back")
+COUNTS = (
+    "forced", "chains", "both", "voted", "waited", "gained", "lost", "taken_back", "handed", "handed_right",
+)  # fmt: skip
 
 
 def recording() -> dict[str, Any]:
     """The file as it is. Raises :class:`GlaswerkError` where it is not there."""
     if not FILE.is_file():
         raise GlaswerkError(
-            f"nobody has recorded this yet: {COMMAND}", f"Das hat noch niemand aufgezeichnet: {COMMAND}"
+            f"nobody has recorded this yet: {COMMAND.format(3)}",
+            f"Das hat noch niemand aufgezeichnet: {COMMAND.format(3)}",
         )
     return _read(FILE.stat().st_mtime_ns)
 
@@ -42,7 +45,8 @@ def _read(_when: int) -> dict[str, Any]:
 def facts() -> dict[str, Any]:
     """Which model the figures speak of, how often it was made, and by which command."""
     found = recording()
-    return {**found["model"], "seeds": len({row["seed"] for row in found["rows"]}), "command": COMMAND}
+    seeds = len({row["seed"] for row in found["rows"]})
+    return {**found["model"], "seeds": seeds, "command": COMMAND.format(seeds)}
 
 
 def pooled(what: str) -> list[dict[str, Any]]:

@@ -14,8 +14,8 @@ from glaswerk.evaluate.tasks.cups import Game
 from glaswerk.generate.thinking import MARKER, WAIT
 
 #: what a step can be: as it should be; the first that is not; right in itself, but built on the mistake; wrong once
-#: more; taken back later; the word that takes back; not finished; the marker and the answer
-STATES = ("right", "wrong", "follows", "again", "back", "wait", "cut", "answer")
+#: more; right and wrong ones that were taken back later; the word that takes back; not finished; the marker and answer
+STATES = ("right", "wrong", "follows", "again", "undone", "back", "wait", "cut", "answer")
 
 
 def whole(replies: Sequence[dict[str, Any]], reply: dict[str, Any]) -> tuple[list[str], list[float]]:
@@ -54,10 +54,10 @@ def steps(problem: dict[str, Any], reply: dict[str, Any]) -> list[dict[str, Any]
             state = "answer"
         elif text == WAIT:
             state, good, broken = "wait", 0, False
-        elif at < start:
-            state = "back"
         elif not broken and good < len(expected) and text == expected[good]:
-            state, good = "right", good + 1
+            state, good = ("undone" if at < start else "right"), good + 1
+        elif at < start:
+            state, broken = "back", True
         elif reply["forced"] and at == end - 1 and any(line.startswith(text) for line in expected):
             state = "cut"
         else:
