@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import torch.nn.functional as F
 
 from glaswerk.evaluate.chain import check
 from glaswerk.evaluate.tasks.arithmetic import Arithmetic
+from glaswerk.generate.thinking import Thought
 from glaswerk.home import write_json
 from glaswerk.model import Decoder, ModelConfig
 from glaswerk.model.weights import save_model
@@ -21,6 +23,7 @@ from recipes import (
     addition_grpo,
     dont_know,
     plain_answers,
+    prompting,
     quantization_cost,
     reward_hacking,
     thinking_budget,
@@ -145,3 +148,34 @@ def test_sums_to_read_are_none_that_measure(tmp_path: Path) -> None:
     text = (tmp_path / "sums.jsonl").read_text(encoding="utf-8")
     read = set(re.findall(r"(\d+) \+ (\d+)", text))
     assert len(read) > 1000 and not [one for one in measuring.problems if (str(one.a), str(one.b)) in read]
+
+
+def test_the_steps_of_prompting_lead_to_its_answers() -> None:
+    for task in prompting.TASKS:
+        found = prompting.problems(task)
+        assert len({problem.question for problem in found}) == len(found) == prompting.ASKED + prompting.EXAMPLES
+        for problem in found:
+            before = None
+            for line in problem.steps.splitlines():
+                sum_, result = line.split("=")
+                a, sign, b = re.fullmatch(r"(\d+)([+-])(\d+)", sum_).groups()  # type: ignore[union-attr]
+                assert int(result) == (int(a) + int(b) if sign == "+" else int(a) - int(b)) and before in (None, a)
+                assert b in re.findall(r"\d+", problem.question)
+                before = result
+            assert before == str(problem.answer) and problem.answer > 0
+
+
+def test_prompting_counts_what_was_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that always says the same number: right where that is the answer, alone and by vote."""
+    said = prompting.problems("stories")[prompting.EXAMPLES].answer
+
+    def always(*_: object, **how: object) -> list[Thought]:
+        return [Thought(thinking="1+1=2", answer=f"It is {said}.", tokens=5) for _ in how["many"]]  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(prompting, "think", lambda model, tokenizer, prompts, *_, **__: always(many=prompts))
+    monkeypatch.setattr(prompting, "prompts", lambda model, task, way, asked: [[1]] * len(asked))
+    told = prompting.measured(SimpleNamespace(model=None, tokenizer=None, end_ids=()), "stories")  # type: ignore[arg-type]
+    wanted = sum(problem.answer == said for problem in prompting.problems("stories")[prompting.EXAMPLES :])
+    assert wanted >= 1 and {row["right"] for row in told["rows"]} == {wanted}
+    assert {row["right"] for row in told["votes"]} == {wanted} and told["gain"][0] == 0
+    assert all(each["drawn"] == [said] * max(prompting.VOTES) for each in told["shown"])

@@ -234,11 +234,11 @@ def test_replies_come_way_by_way_and_are_what_chat_says(
     for place, reply in zip(chapter.readable(asked), told["rows"][1]["replies"], strict=True):
         messages = [{"role": role, "content": text} for role, text in asked[place].messages]
         assert reply == talker.chat(messages, max_tokens=chapter.talking.ROOM["mail"]).text.strip()
-        whole = demos["whole"](talker, "mail", 1, told["asked"].index(asked[place].messages[-1][1]))["tokens"]
-        assert len(whole) == len(talker.chat_ids(messages)) and whole[0] == {"text": "<|im_start|>", "special": True}
-    bare = demos["whole"](talker, "roles", 0, 0)["tokens"]
-    assert not any(token["special"] for token in bare)
-    assert "".join(token["text"] for token in bare) == "What·is·the·capital·of·France?"
+        whole = told["rows"][1]["wholes"][told["asked"].index(asked[place].messages[-1][1])]
+        assert len(whole["tokens"]) == len(talker.chat_ids(messages))
+        assert [whole["tokens"][at] for at in whole["special"]] == ["<|im_start|>", "<|im_end|>"] * 2 + ["<|im_start|>"]
+    bare = demos["replies"](talker, "roles", 0)["rows"][0]["wholes"][0]
+    assert not bare["special"] and "".join(bare["tokens"]) == "What·is·the·capital·of·France?"
 
 
 # ---------------------------------------------------------------------------------------------- the exercises

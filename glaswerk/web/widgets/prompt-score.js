@@ -1,7 +1,7 @@
 // <glaswerk-prompt-score>: a prompt template that can be edited, and how the open model does a small task with it: every
 // item as a mark, the score with its interval, one prompt in full with the likeliest next tokens, and what was tried.
 
-import { askOnce } from "../data.js";
+import { askOnce, live } from "../data.js";
 import { Figure, define, html, nothing, svg } from "../figure.js";
 import texts from "../texts/prompt-score.js";
 
@@ -15,6 +15,8 @@ class PromptScore extends Figure {
     super();
     /** what was tried on each task, the newest first @type {Record<string, {template: string, right: number, count: number, interval: number[]}[]>} */
     this.tried = {};
+    /** the task that was last looked at */
+    this.loaded = "";
   }
 
   initial() { return { task: "opposites", shape: "zero", template: "", item: 0 }; }
@@ -22,10 +24,20 @@ class PromptScore extends Figure {
   /** @param {AbortSignal} _signal */
   async load(_signal) {
     const { task, shape, template, item } = this.state;
-    const [scored, next] = await Promise.all([askOnce(`demo/${this.chapter}/template`, { task, shape, template }), askOnce(`demo/${this.chapter}/candidates`, { task, shape, template, item })]);
+    // on an exported site the next tokens of some questions are not there; the score is
+    const next = askOnce(`demo/${this.chapter}/candidates`, { task, shape, template, item }).catch((error) => { if (live) throw error; return null; });
+    const scored = await askOnce(`demo/${this.chapter}/template`, { task, shape, template });
     const others = (this.tried[task] ?? []).filter((each) => each.template !== scored.template);
     this.tried[task] = [{ template: scored.template, right: scored.right, count: scored.items.length, interval: scored.interval }, ...others].slice(0, REMEMBERED);
-    return { ...scored, next };
+    if (this.loaded && this.loaded !== task) for (const other of SHAPES) this.ahead(task, other);
+    this.loaded = task;
+    return { ...scored, next: await next };
+  }
+
+  /** Ask for a ready template before somebody chooses it. @param {string} task @param {string} shape */
+  ahead(task, shape) {
+    askOnce(`demo/${this.chapter}/template`, { task, shape, template: "" }).catch(() => {});
+    askOnce(`demo/${this.chapter}/candidates`, { task, shape, template: "", item: 0 }).catch(() => {});
   }
 
   /** @param {string} key @param {Record<string, any>} [values] */
@@ -51,9 +63,9 @@ class PromptScore extends Figure {
         <div><dd data-name="interval">${this.n(100 * low, 0)}–${this.percent(high, 0)}</dd><dt>${this.t("interval")}</dt></div>
         <div><dd class="c-logit" data-name="mean">${this.percent(mean)}</dd><dt>${this.t("mean")}</dt></div></dl>
       ${this.marks()}
-      <div class="two even"><div><p class="matrix-title">${this.t("prompt")}</p><pre class="whole-prompt" lang="" tabindex="0">${next.prompt}</pre>
+      <div class="two even"><div><p class="matrix-title">${this.t("prompt")}</p><pre class="whole-prompt" lang="" tabindex="0">${this.data.template.replaceAll("{question}", question).trimEnd()}</pre>
           <p class=${`verdict-line ${is ? "right" : "wrong"}`} data-name="verdict">${this.t(is ? "is_right" : "is_wrong", { question, answer, chance: this.percent(chance, chance < 0.1 ? 1 : 0) })}</p></div>
-        <div><p class="matrix-title">${this.t("next")}</p>${this.bars(next.top)}</div></div>
+        <div><p class="matrix-title">${this.t("next")}</p>${next ? this.bars(next.top) : html`<p class="faint">${this.t("not-exported")}</p>`}</div></div>
       ${this.history()}`;
   }
 
@@ -68,7 +80,7 @@ class PromptScore extends Figure {
         return is ? svg`<circle class="mark right" cx=${at} cy=${y} r="4.5"></circle>` : svg`<path class="mark wrong" d="M${at - 4} ${y - 4}l8 8m0 -8l-8 8"></path>`;
       })}
       ${this.chosen(x)}</svg></div>
-      <p class="faint legend-line"><span class="c-value">●</span> ${this.t("right_mark")} · <span class="c-loss">✕</span> ${this.t("wrong_mark")} · ${this.t("axis")}</p>`;
+      <p class="faint">${this.t("axis")}. <span class="c-value">●</span>\u00a0${this.t("right_mark")}, <span class="c-loss">✕</span>\u00a0${this.t("wrong_mark")}.</p>`;
   }
 
   /** A ring around the item that is looked at. @param {(chance: number) => number} x */

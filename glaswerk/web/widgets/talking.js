@@ -1,7 +1,6 @@
 // <glaswerk-talking>: the same requests to the open model in one way after the other: how many replies are what, and one
 // of them with the exact tokens of its request. The fence says which subject: roles, json or mail.
 
-import { askOnce } from "../data.js";
 import { define, html, nothing } from "../figure.js";
 import { Pieces } from "../pieces.js";
 import texts from "../texts/talking.js";
@@ -16,12 +15,6 @@ class Talking extends Pieces {
   static texts = texts;
   static lazy = true;
   static reloads = ["what"];
-
-  constructor() {
-    super();
-    /** the tokens of the request that is looked at, by what was asked for @type {Map<string, any>} */
-    this.whole = new Map();
-  }
 
   initial() { return { what: "roles", way: 0, number: 0 }; }
 
@@ -51,11 +44,11 @@ class Talking extends Pieces {
   /** One request in one way: its tokens, the reply, and what became of it. */
   reading() {
     const { what, rows, ways, asked, chat } = this.data, way = Math.min(this.state.way, rows.length - 1), number = Math.min(this.state.number, asked.length - 1), row = rows[way];
-    const tokens = this.tokens(way, number), verdict = row.verdicts[number], reply = row.replies[number];
+    const { tokens, special } = row.wholes[number], verdict = row.verdicts[number], reply = row.replies[number];
     return html`<div class="controls">${this.select("way", rows.map((/** @type {any} */ each, /** @type {number} */ place) => ({ value: place, label: this.t(`${what}_${ways[place]}`) })), this.t("way"))}
         <label class="control">${this.t(`${what}_request`)}<select data-key="number" @change=${(/** @type {any} */ event) => this.set({ number: event.target.selectedIndex })}>${asked.map((/** @type {string} */ text, /** @type {number} */ place) => html`<option lang="en" ?selected=${place === number}>${text}</option>`)}</select></label></div>
       ${chat ? nothing : html`<p class="notice-line">${this.t("no_chat")}</p>`}
-      <div class="two even"><div><p class="matrix-title">${this.t("gets")}</p>${tokens ? html`<ul class="chips">${tokens.map((/** @type {any} */ token) => html`<li><span class="chip ${token.special ? "special" : ""}"><bdi>${token.text}</bdi></span></li>`)}</ul>` : html`<p class="faint">${this.t("computing")}</p>`}</div>
+      <div class="two even"><div><p class="matrix-title">${this.t("gets")}</p><ul class="chips">${tokens.map((/** @type {string} */ token, /** @type {number} */ place) => html`<li><span class="chip ${special.includes(place) ? "special" : ""}"><bdi>${token}</bdi></span></li>`)}</ul></div>
         <div><p class="matrix-title">${this.t("says")}</p><p class="whole-prompt" lang="" data-name="reply">${reply || "∅"}</p><p class="verdict-line" data-name="verdict">${this.judged(what, verdict)}</p></div></div>`;
   }
 
@@ -64,16 +57,6 @@ class Talking extends Pieces {
     if (what === "mail") return this.t(verdict.held ? "was_held" : verdict.out ? "was_out" : "was_kept");
     if (what === "json") return this.t(verdict.valid ? (verdict.right ? "valid_right" : "valid_wrong") : "not_valid");
     return this.t(verdict.right ? "has_capital" : "no_capital");
-  }
-
-  /** The request's tokens, once they are there. @param {number} way @param {number} number */
-  tokens(way, number) {
-    const key = `${this.data.model} ${way} ${number}`;
-    if (!this.whole.has(key)) {
-      this.whole.set(key, null);
-      askOnce(`demo/${this.chapter}/whole`, { what: this.state.what, way, number }).then((told) => { this.whole.set(key, told.tokens); this.requestUpdate(); }, () => this.whole.delete(key));
-    }
-    return this.whole.get(key);
   }
 }
 define("glaswerk-talking", Talking);

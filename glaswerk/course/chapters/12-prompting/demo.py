@@ -27,7 +27,8 @@ def beside(name: str) -> ModuleType:
     return load_module(Path(__file__).with_name(f"{name}.py"), f"glaswerk_chapter_prompting_{name}")
 
 
-asking, talking = beside("asking"), beside("talking")
+asking, talking, recorded = beside("asking"), beside("talking"), beside("recorded")
+steps = recorded.steps
 
 #: candidates that are shown for the next token; requests of each kind whose replies can be read
 SHOWN, READ = 7, 8
@@ -118,8 +119,8 @@ def said(model: OpenedModel, what: str, way: str) -> tuple[list[Any], list[str]]
 
 @demo(what={*talking.WAYS}, piece=(0, MOST_WAYS - 1))
 def replies(model: OpenedModel, what: str = "roles", piece: int = MOST_WAYS - 1) -> dict[str, Any]:
-    """The same requests in one way after the other, up to a piece: how many replies are what, with 95 % intervals, and
-    some of them in words."""
+    """The same requests in one way after the other, up to a piece: how many replies are what, with 95 % intervals; some
+    of the requests, token by token as the model gets them, and the replies to these."""
     ways = talking.WAYS[what]
     rows = []
     for way in ways[: piece + 1]:
@@ -127,11 +128,13 @@ def replies(model: OpenedModel, what: str = "roles", piece: int = MOST_WAYS - 1)
         some = readable(asked)
         rows.append({
             **talking.counted(what, way, asked, done),
+            "wholes": [talking.shown(model, asked[place]) for place in some],
             "replies": [done[place] for place in some],
             "verdicts": [talking.judged(what, way, asked[place], done[place]) for place in some],
         })  # fmt: skip
     asked, _ = said(model, what, ways[0])
-    names = [asked[place].messages[-1][1] for place in readable(asked)]
+    countries = [question for question, _ in asking.items("capitals")]
+    names = [asked[place].messages[-1][1] if what == "mail" else countries[place] for place in readable(asked)]
     return {
         "model": model.origin.name, "what": what, "ways": ways, "count": len(ways), "rows": rows, "asked": names,
         "chat": model.has_chat,
@@ -142,14 +145,6 @@ def readable(asked: list[Any]) -> list[int]:
     """The places of the requests whose replies are shown: the first, and of the harmless ones the first two."""
     harmless = [place for place, one in enumerate(asked) if one.harmless]
     return [*range(READ - len(harmless[:2])), *harmless[:2]]
-
-
-@demo(what={*talking.WAYS}, way=(0, MOST_WAYS - 1), number=(0, READ - 1))
-def whole(model: OpenedModel, what: str = "roles", way: int = 0, number: int = 0) -> dict[str, Any]:
-    """One request as the model gets it, token by token."""
-    ways = talking.WAYS[what]
-    asked = talking.requests(what, ways[min(way, len(ways) - 1)], asking.items("capitals"))
-    return {"model": model.origin.name, "tokens": talking.shown(model, asked[readable(asked)[number]])}
 
 
 # ---------------------------------------------------------------------------------------------- prose

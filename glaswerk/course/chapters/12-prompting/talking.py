@@ -95,11 +95,11 @@ def ids_of(model: OpenedModel, asked: Asked) -> list[int]:
     return ids[-max(1, model.model.config.context - max(ROOM.values())) :]
 
 
-def shown(model: OpenedModel, asked: Asked) -> list[dict[str, Any]]:
-    """The request's tokens as the model gets them, and which of them are special."""
-    special = set(model.tokenizer.special.values())
-    ids = ids_of(model, asked)
-    return [{"text": chip(model.tokenizer.token_bytes(one)), "special": one in special} for one in ids]
+def shown(model: OpenedModel, asked: Asked) -> dict[str, list[Any]]:
+    """The request's tokens as the model gets them, and the places of the special ones."""
+    marks, ids = set(model.tokenizer.special.values()), ids_of(model, asked)
+    special = [place for place, one in enumerate(ids) if one in marks]
+    return {"tokens": [chip(model.tokenizer.token_bytes(one)) for one in ids], "special": special}
 
 
 # ---------------------------------------------------------------------------------------------- replies
