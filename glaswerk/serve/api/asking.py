@@ -78,9 +78,32 @@ def parse(body: bytes, kind: type[A]) -> A:
     try:
         return kind.model_validate(told)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join(str(step)[:64] for step in first["loc"])[:200]
-        raise Problem(400, f"{where}: {first['msg']}", param=where or None) from None
+        raise wrong(error, told) from None
+
+
+def wrong(error: ValidationError, told: dict[str, Any]) -> Problem:
+    """The one line that says most. Where a field may be of several kinds, each kind complains: the complaint about the
+    deepest place is about the kind that was meant, and one about the kind itself says least."""
+    found = [
+        (place(told, one["loc"], one["type"] == "missing"), one["type"].endswith("_type"), one["msg"])
+        for one in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    steps, _, says = min(found, key=lambda each: (-len(each[0]), each[1]))
+    where = ".".join(str(step)[:64] for step in steps)[:200]
+    return Problem(400, f"{where}: {says}", param=where or None)
+
+
+def place(told: Any, steps: Sequence[int | str], missing: bool) -> list[int | str]:
+    """The keys and places among ``steps``, without pydantic's names of kinds; the last is kept if it is missing."""
+    found: list[int | str] = []
+    for number, step in enumerate(steps, 1):
+        inner = told if isinstance(told, dict) else dict(enumerate(told)) if isinstance(told, list) else {}
+        if step in inner:
+            told = inner[step]
+        elif not (missing and number == len(steps)):
+            continue
+        found.append(step)
+    return found
 
 
 def depth(value: Any) -> int:
