@@ -110,14 +110,14 @@ def numbers() -> dict[str, float]:
         for name, these in (("wait", waits), ("slip", slips), ("votes", votes)):
             own = [row for row in these if (row["task"], row["stage"]) == (task, "sft")]
             told |= {f"{task}_{name}_{row['setting']}": 100 * row["right"] for row in own}
-        first = recorded.found(slips, task, "sft", 0)
-        rewarded, second = (recorded.found(slips, task, "grpo", step) for step in (0, 1))
+        first, second = (recorded.found(slips, task, "sft", step) for step in (0, 1))
+        rewarded = recorded.found(slips, task, "grpo", 0)
         right = round(second["right"] * second["count"])
         told |= {
             f"{task}_back_0": share(first["taken_back"], first["count"]),
             f"{task}_grpo_back_0": share(rewarded["taken_back"], rewarded["count"]),
-            f"{task}_grpo_back_1": share(second["taken_back"], second["count"]),
-            # after GRPO: slips in what the second step hands on, and in what it was worked out from
+            f"{task}_back_1": share(second["taken_back"], second["count"]),
+            # slips in what the second step hands on, and in what it was worked out from
             f"{task}_handed": share(second["handed_right"], second["handed"]),
             f"{task}_worked": share(right - second["handed_right"], second["count"] - second["handed"]),
         }
