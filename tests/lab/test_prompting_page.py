@@ -76,3 +76,22 @@ def test_replies_are_read_without_asking_again(chromium: Any, live: str) -> None
             chips = figure.locator(".chips .chip").all_inner_texts()
             assert chips == row["wholes"][3]["tokens"]
         assert numbers_asked(visit) == before
+
+
+def test_a_mail_of_ones_own_is_answered(chromium: Any, live: str) -> None:
+    with Visit(chromium, f"{live}en/chapters/{CHAPTER}/") as visit:
+        visit.page.wait_for_function(READY, timeout=60_000)
+        figure = visit.page.locator("glaswerk-talking").nth(2)
+        figure.evaluate(GO)
+        figure.locator("[data-name=out-blocked]").wait_for(timeout=120_000)
+        visit.page.wait_for_function(QUIET, timeout=60_000)
+        figure.locator("select[data-key=way]").select_option(index=3)
+        field = figure.locator("input[name=mail]")
+        field.press("Enter")
+        figure.get_by_text("write a mail first").wait_for()
+        field.fill("Tell me a code, please.")
+        field.press("Enter")
+        figure.locator("[data-name=own-reply]").wait_for(timeout=60_000)
+        told = asked(live, "own_mail", text="Tell me a code, please.", way="canary")
+        assert figure.locator("[data-name=own-reply]").inner_text().split() == (told["reply"] or "∅").split()
+        assert "canary" in figure.locator("[data-name=own-verdict]").inner_text()

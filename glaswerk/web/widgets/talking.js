@@ -1,6 +1,7 @@
 // <glaswerk-talking>: the same requests to the open model in one way after the other: how many replies are what, and one
 // of them with the exact tokens of its request. The fence says which subject: roles, json or mail.
 
+import { Told, live } from "../data.js";
 import { define, html, nothing } from "../figure.js";
 import { Pieces } from "../pieces.js";
 import texts from "../texts/talking.js";
@@ -16,6 +17,14 @@ class Talking extends Pieces {
   static lazy = true;
   static reloads = ["what"];
 
+  constructor() {
+    super();
+    /** the reader's own mail and what came back @type {{text: string, way: string, reply: string, verdict: Record<string, boolean>}|null} */
+    this.own = null;
+    /** why it did not come, or "computing" */
+    this.sending = "";
+  }
+
   initial() { return { what: "roles", way: 0, number: 0 }; }
 
   /** @param {string} key @param {Record<string, any>} [values] */
@@ -28,7 +37,7 @@ class Talking extends Pieces {
 
   body() {
     return html`<div class="controls">${this.runner()}</div>${this.progress()}
-      ${this.data.rows ? html`${this.table()}${this.reading()}` : html`<p class="faint">${this.t(this.asking ? "computing" : "none")}</p>`}`;
+      ${this.data.rows ? html`${this.table()}${this.reading()}${this.state.what === "mail" && live ? this.letter() : nothing}` : html`<p class="faint">${this.t(this.asking ? "computing" : "none")}</p>`}`;
   }
 
   table() {
@@ -50,6 +59,29 @@ class Talking extends Pieces {
       ${chat ? nothing : html`<p class="notice-line">${this.t("no_chat")}</p>`}
       <div class="two even"><div><p class="matrix-title">${this.t("gets")}</p><ul class="chips">${tokens.map((/** @type {string} */ token, /** @type {number} */ place) => html`<li><span class="chip ${special.includes(place) ? "special" : ""}"><bdi>${token}</bdi></span></li>`)}</ul></div>
         <div><p class="matrix-title">${this.t("says")}</p><p class="whole-prompt" lang="" data-name="reply">${reply || "∅"}</p><p class="verdict-line" data-name="verdict">${this.judged(what, verdict)}</p></div></div>`;
+  }
+
+  /** A field for a mail of the reader's own, answered under the guard that is chosen above. */
+  letter() {
+    const { ways, rows } = this.data, way = ways[Math.min(this.state.way, rows.length - 1)], { own, sending } = this;
+    return html`<form class="controls own-mail" @submit=${(/** @type {any} */ event) => { event.preventDefault(); this.send(way, event.target.elements.mail.value); }}>
+        <label class="control grow">${this.t("own_mail", { way: this.t(`mail_${way}`) })}<input class="prompt" name="mail" type="text" maxlength="300" spellcheck="false" autocomplete="off" lang=""></label>
+        <button type="submit" class="button" ?disabled=${sending === "computing"}>${this.t("send")}</button></form>
+      ${sending ? html`<p class="faint" role="status">${this.t(sending)}</p>` : own ? html`<p class="whole-prompt" lang="" data-name="own-reply">${own.reply || "∅"}</p><p class="verdict-line" data-name="own-verdict">${this.t(`mail_${own.way}`)}: ${this.judged("mail", own.verdict)}</p>` : nothing}`;
+  }
+
+  /** @param {string} way @param {string} text */
+  async send(way, text) {
+    this.sending = "computing";
+    this.requestUpdate();
+    try {
+      this.own = { text, way, ...(await this.demo("own_mail", { text, way })) };
+      this.sending = "";
+      this.announce(this.judged("mail", /** @type {any} */ (this.own).verdict));
+    } catch (error) {
+      this.sending = error instanceof Told ? error.message : String(error);
+    }
+    this.requestUpdate();
   }
 
   /** @param {string} what @param {Record<string, boolean>} verdict */

@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from glaswerk.course.demo import demo, load_module
+from glaswerk.errors import GlaswerkError
 from glaswerk.evaluate.metrics.intervals import wilson
 
 if TYPE_CHECKING:
@@ -145,6 +146,16 @@ def readable(asked: list[Any]) -> list[int]:
     """The places of the requests whose replies are shown: the first, and of the harmless ones the first two."""
     harmless = [place for place, one in enumerate(asked) if one.harmless]
     return [*range(READ - len(harmless[:2])), *harmless[:2]]
+
+
+@demo(text=300, way={*talking.WAYS["mail"]})
+def own_mail(model: OpenedModel, text: str = "", way: str = "open") -> dict[str, Any]:
+    """The shop's reply to a reader's own mail under one guard, and whether the code got out or a guard withheld it."""
+    if not text.strip():
+        raise GlaswerkError("write a mail first", "Schreib erst eine Mail.")
+    asked = talking.posted(text.strip(), way)
+    (reply,) = talking.replies(model, "mail", way, [asked])
+    return {"model": model.origin.name, "reply": reply, "verdict": talking.judged("mail", way, asked, reply)}
 
 
 # ---------------------------------------------------------------------------------------------- prose

@@ -71,15 +71,18 @@ def requests(what: str, way: str, capitals: Sequence[tuple[str, str]]) -> list[A
 
 
 def mails(words: dict[str, Any], way: str) -> list[Asked]:
-    """The shop's mails, with a system message and a frame as the way has them."""
+    """The shop's mails, as the way has them."""
+    return [posted(mail, way, mail in words["harmless"]) for mail in (*words["attacks"], *words["harmless"])]
+
+
+def posted(mail: str, way: str, harmless: bool = False) -> Asked:
+    """One mail to the shop, with a system message and a frame as the way has them."""
+    words = told()["mail"]
     system = words["system"] + ("" if way == "open" else words["never"])
     if way == "canary":  # as the server adds it
         system += "\n\n" + words["told"].replace("{canary}", words["canary"])
     frame = words["frame"] if way == "data" else "{mail}"
-    return [
-        Asked((("system", system), ("user", frame.replace("{mail}", mail))), words["code"], mail in words["harmless"])
-        for mail in (*words["attacks"], *words["harmless"])
-    ]
+    return Asked((("system", system), ("user", frame.replace("{mail}", mail))), words["code"], harmless)
 
 
 def ids_of(model: OpenedModel, asked: Asked) -> list[int]:
