@@ -80,7 +80,7 @@ def load_principles(file: Path) -> list[str]:
     except UnicodeDecodeError as error:
         raise GlaswerkError(f"{file} is not UTF-8 text: save it as such") from error
     except OSError as error:
-        raise explain(error, file) from error
+        raise explain(error, file, "read") from error
     return principles(text, str(file))
 
 

@@ -28,7 +28,13 @@ def align(
     ] = None,
     stage: Annotated[str, typer.Option(help="The stage to begin with.")] = "sft",
     minutes: Annotated[float, typer.Option(help="The whole budget; the number of steps follows from it.")] = 3.0,
-    steps: Annotated[int | None, typer.Option(help="Exactly so many steps instead.", show_default="none")] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            help="Exactly so many steps (rounds of ppo, grpo) instead; dpo learns the preferred answers before them.",
+            show_default="none",
+        ),
+    ] = None,
     lora: Annotated[
         int | None, typer.Option(help="Train LoRA adapters of this rank, not the weights.", show_default="none")
     ] = None,
@@ -41,7 +47,10 @@ def align(
         typer.Option(help="ppo, grpo: a task that grades replies.", show_default="the run's reward model"),
     ] = None,
     judge: Annotated[
-        str, typer.Option(help="constitution: self, a model's name or folder, or NAME@URL of an OpenAI-compatible API.")
+        str,
+        typer.Option(
+            help="constitution: self, a model's name or folder, or NAME@URL of an OpenAI-compatible API (OPENAI_API_KEY)."
+        ),
     ] = "self",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
 ) -> None:

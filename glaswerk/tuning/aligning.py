@@ -6,13 +6,13 @@ Each can be interrupted and gone on with, like any stage. Left out: the methods 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from glaswerk import runtime
-from glaswerk.align.dpo import Preference
 from glaswerk.align.grpo import GRPO
 from glaswerk.align.ppo import PPO
 from glaswerk.errors import GlaswerkError
@@ -125,7 +125,9 @@ def make(
 
 def fitting(method: str, data: Sequence[str], beta: float | None, task: str | None, judge: str) -> None:
     """Refuses what another method takes, and a beta that is none."""
-    Preference(beta=0.1 if beta is None or (method in REWARDED and beta == 0) else beta)
+    least = "0 or more" if method in REWARDED else "above 0"
+    if beta is not None and not (0 < beta < math.inf or (method in REWARDED and beta == 0)):
+        raise GlaswerkError(f"--beta {beta:g}: it must be {least} for {method}")
     for given, name, takers in (
         (task is not None, "task", REWARDED),
         (judge != SELF, "judge", (CONSTITUTION,)),
