@@ -11,6 +11,9 @@ METHODS_HELP = (
     "dpo, reward (a model that judges), reject (learn its favourites), ppo or grpo (from rewards), constitution (from "
     "written principles)."
 )
+JUDGES_HELP = (
+    "constitution: self, a model's name or folder, or NAME@URL of an OpenAI-compatible API (its key: OPENAI_API_KEY)."
+)
 
 app = typer.Typer(add_completion=False)
 
@@ -48,9 +51,7 @@ def align(
     ] = None,
     judge: Annotated[
         str,
-        typer.Option(
-            help="constitution: self, a model's name or folder, or NAME@URL of an OpenAI-compatible API (OPENAI_API_KEY)."
-        ),
+        typer.Option(help=JUDGES_HELP),
     ] = "self",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
 ) -> None:
