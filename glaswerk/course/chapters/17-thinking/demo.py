@@ -85,49 +85,7 @@ def numbers() -> dict[str, float]:
     """The numbers that stand in the prose, the quiz and the exercises; shares in per cent. Where no stage is named it
     is the one after SFT."""
     facts = recorded.facts()
-    rows, votes = recorded.pooled("budget"), recorded.pooled("votes")
-    waits, slips, at_once = recorded.pooled("wait"), recorded.pooled("slip"), recorded.pooled("at once")
-    budgets = sorted({row["setting"] for row in rows})
-    told: dict[str, float] = {
-        "layers": facts["layers"], "seeds": facts["seeds"], "thousands": facts["parameters"] / 1000,
-        "most": budgets[-1], "walk": WALK, "depth_none": facts["layers"], "depth_walk": facts["layers"] * (WALK + 1),
-    }  # fmt: skip
-    for task in recorded.TASKS:
-        none, full = (recorded.found(rows, task, "sft", budget) for budget in (budgets[0], budgets[-1]))
-        right = round(full["right"] * full["count"])
-        own = [row for row in rows if (row["task"], row["stage"]) == (task, "sft")]
-        # the largest budget at which nearly all were cut
-        cut = max((row for row in own if row["forced"] > 0.99 * row["count"]), key=lambda row: row["setting"])
-        told |= {
-            f"{task}_none": 100 * none["right"], f"{task}_full": 100 * full["right"], f"{task}_tokens": full["tokens"],
-            f"{task}_price": full["price"] or 0, f"{task}_cut": 100 * cut["right"], f"{task}_cut_at": cut["setting"],
-            f"{task}_grpo_full": 100 * recorded.found(rows, task, "grpo", budgets[-1])["right"],
-            f"{task}_once": 100 * recorded.found(at_once, task, "sft", 0)["right"],
-            # of the right answers those with a chain that is not, of the right chains those with a wrong answer
-            f"{task}_lucky": share(right - full["both"], right),
-            f"{task}_spoiled": share(full["chains"] - full["both"], full["chains"]),
-        }  # fmt: skip
-        for name, these in (("wait", waits), ("slip", slips), ("votes", votes)):
-            own = [row for row in these if (row["task"], row["stage"]) == (task, "sft")]
-            told |= {f"{task}_{name}_{row['setting']}": 100 * row["right"] for row in own}
-        first, second = (recorded.found(slips, task, "sft", step) for step in (0, 1))
-        rewarded = recorded.found(slips, task, "grpo", 0)
-        right = round(second["right"] * second["count"])
-        told |= {
-            f"{task}_back_0": share(first["taken_back"], first["count"]),
-            f"{task}_grpo_back_0": share(rewarded["taken_back"], rewarded["count"]),
-            f"{task}_back_1": share(second["taken_back"], second["count"]),
-            # slips in what the second step hands on, and in what it was worked out from
-            f"{task}_handed": share(second["handed_right"], second["handed"]),
-            f"{task}_worked": share(right - second["handed_right"], second["count"] - second["handed"]),
-        }
-        single = recorded.found(one_thought(votes), task, "sft", budgets[-1])
-        told |= {f"{task}_single": 100 * single["right"], f"{task}_single_tokens": single["tokens"]}
-        rewarded = recorded.found(votes, task, "grpo", 1)
-        told |= {f"{task}_grpo_votes_1": 100 * rewarded["right"], f"{task}_grpo_spent_1": rewarded["tokens"]}
-        for drawn in (1, 16):
-            told[f"{task}_spent_{drawn}"] = recorded.found(votes, task, "sft", drawn)["tokens"]
-    told["price_double"] = 2 * told["cups_price"]
+    told = {f"{task}_{name}": value for task in recorded.TASKS for name, value in about(task).items()}
     # recorded games that were cut: is the answer what the last whole step says?
     cut = [
         walked.follows(problem, reply)
@@ -135,7 +93,53 @@ def numbers() -> dict[str, float]:
         for reply in problem["replies"]
         if problem["task"] == "cups" and reply["forced"]
     ]
-    return {**told, "repeated": cut.count(True), "repeats": len(cut) - cut.count(None)}
+    return {
+        **told, "layers": facts["layers"], "seeds": facts["seeds"], "thousands": facts["parameters"] / 1000,
+        "most": max(row["setting"] for row in recorded.pooled("budget")), "walk": WALK,
+        "depth_none": facts["layers"], "depth_walk": facts["layers"] * (WALK + 1),
+        "price_double": 2 * told["cups_price"], "repeated": cut.count(True), "repeats": len(cut) - cut.count(None),
+    }  # fmt: skip
+
+
+def about(task: str) -> dict[str, float]:
+    """What is said of one task."""
+    rows = {
+        (what, row["stage"], row["setting"]): row
+        for what in ("budget", "at once", "wait", "slip", "votes")
+        for row in recorded.pooled(what)
+        if row["task"] == task
+    }
+    most = max(setting for what, _, setting in rows if what == "budget")
+    full, first, second = rows["budget", "sft", most], rows["slip", "sft", 0], rows["slip", "sft", 1]
+    right, second_right = (round(row["right"] * row["count"]) for row in (full, second))
+    # the largest budget at which nearly all were cut
+    cut = max(
+        setting for (what, stage, setting), row in rows.items()
+        if (what, stage) == ("budget", "sft") and row["forced"] > 0.99 * row["count"]
+    )  # fmt: skip
+    single = recorded.found(one_thought(recorded.pooled("votes")), task, "sft", most)
+    rewarded, rewarded_slip = rows["votes", "grpo", 1], rows["slip", "grpo", 0]
+    return {
+        "none": 100 * rows["budget", "sft", 0]["right"], "once": 100 * rows["at once", "sft", 0]["right"],
+        "full": 100 * full["right"], "tokens": full["tokens"], "price": full["price"] or 0,
+        "grpo_full": 100 * rows["budget", "grpo", most]["right"],
+        "cut_at": cut, "cut": 100 * rows["budget", "sft", cut]["right"],
+        **{f"wait_{waits}": 100 * rows["wait", "sft", waits]["right"] for waits in (0, 1, 2)},
+        # one drawn reply, the vote of sixteen, and the one likeliest reply to the same problems
+        **{f"votes_{drawn}": 100 * rows["votes", "sft", drawn]["right"] for drawn in (1, 2, 16)},
+        **{f"spent_{drawn}": rows["votes", "sft", drawn]["tokens"] for drawn in (1, 16)},
+        "single": 100 * single["right"], "single_tokens": single["tokens"],
+        "grpo_votes_1": 100 * rewarded["right"], "grpo_spent_1": rewarded["tokens"],
+        # a wrong first step, and how often it was taken back
+        "slip_0": 100 * first["right"], "back_0": share(first["taken_back"], first["count"]),
+        "grpo_back_0": share(rewarded_slip["taken_back"], rewarded_slip["count"]),
+        # a wrong second step: in what it hands on, and in what that was worked out from
+        "back_1": share(second["taken_back"], second["count"]),
+        "handed": share(second["handed_right"], second["handed"]),
+        "worked": share(second_right - second["handed_right"], second["count"] - second["handed"]),
+        # of the right answers those with a chain that is not, of the right chains those with a wrong answer
+        "lucky": share(right - full["both"], right), "spoiled": share(full["chains"] - full["both"], full["chains"]),
+    }  # fmt: skip
 
 
 def share(part: float, whole: float) -> float:
