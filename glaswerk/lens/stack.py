@@ -13,12 +13,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from glaswerk.lens.trace import Trace
+from glaswerk.lens.trace import Trace, plain_copy
 from glaswerk.model import Decoder
 from glaswerk.model.native import ops
-from glaswerk.model.quantize import QuantizedLinear
 from glaswerk.tokenizer.chip import chip
 
 
@@ -29,7 +28,7 @@ def stack(model: Decoder, recorded: Trace, place: int) -> dict[str, Any]:
     """
     first = "residual" if "residual" in recorded else "embeddings"
     streams_TC = [recorded[f"blocks.{layer}.residual"][0] for layer in range(model.config.layers)]
-    read_NV = readings(model, torch.stack([stream[place] for stream in streams_TC]), recorded)
+    read_NV = readings(plain_copy(model)[0], torch.stack([stream[place] for stream in streams_TC]), recorded)
     best = read_NV.max(-1)
     layers = [
         {
@@ -52,14 +51,12 @@ def norms(x_TC: Tensor) -> list[float]:
     return [float(norm) for norm in torch.linalg.vector_norm(x_TC, dim=-1)]
 
 
-def readings(model: Decoder, x_NC: Tensor, recorded: Trace) -> Tensor:
-    """The last norm and the output matrix over any residual vectors: probabilities ``[N, V]`` of the known tokens."""
-    head = model.embedding if model.unembedding is None else model.unembedding
-    if isinstance(head, nn.Parameter):
-        table_VC: Tensor = head
-    else:
-        table_VC = head.weight(torch.float32) if isinstance(head, QuantizedLinear) else head.weight
+def readings(plain: Decoder, x_NC: Tensor, recorded: Trace) -> Tensor:
+    """The last norm and the output matrix over any residual vectors: probabilities ``[N, V]`` of the known tokens.
+    ``plain``: the fp32 model that a trace is of (:func:`plain_copy`)."""
+    table_VC = plain.embedding if plain.unembedding is None else plain.unembedding.weight
+    assert isinstance(table_VC, Tensor), "a plain model has no quantized matrix"
     with ops.plain_only():
-        normed_NC = model.norm(x_NC.float())
-    logits_NV = F.linear(normed_NC, table_VC.float())
+        normed_NC = plain.norm(x_NC)
+    logits_NV = F.linear(normed_NC, table_VC)
     return logits_NV[:, : recorded.tokenizer.vocabulary_size].softmax(-1)

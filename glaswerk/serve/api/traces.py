@@ -17,7 +17,7 @@ import torch
 from glaswerk.errors import GlaswerkError
 from glaswerk.lens.meanings import meaning
 from glaswerk.lens.stack import readings
-from glaswerk.lens.trace import Trace, finite, recording_bytes, trace
+from glaswerk.lens.trace import Trace, finite, plain_copy, recording_bytes, trace
 from glaswerk.model import Decoder
 from glaswerk.serve.api.models import Served
 from glaswerk.serve.api.problem import Problem
@@ -82,21 +82,22 @@ def traced(served: Served, prompt: Sequence[int], reply: Sequence[int], wanted: 
         "steps": [step.json(True, True) for step in selected(found, wanted)],
     }
     if "lens" in wanted:
-        told["lens"] = lens(served.opened.model, found, places)
+        plain, _ = plain_copy(served.opened.model, served.adapter)
+        told["lens"] = lens(plain, found, places)
     if "candidates" in wanted:
         told["candidates"] = candidates(found, places)
     return told
 
 
 @torch.no_grad()
-def lens(model: Decoder, found: Trace, places: Sequence[int]) -> list[dict[str, Any]]:
+def lens(plain: Decoder, found: Trace, places: Sequence[int]) -> list[dict[str, Any]]:
     """For each layer what the output would read there, at each place: the likeliest token, its probability, and that of
     the token which really came (the logit lens, nostalgebraist 2020)."""
     layers = []
     came_R = torch.tensor([found.ids[place + 1] for place in places], dtype=torch.long)
-    for layer in range(model.config.layers if places else 0):
+    for layer in range(plain.config.layers if places else 0):
         stream_TC = found[f"blocks.{layer}.residual"][0]
-        read_RV = readings(model, stream_TC[list(places)], found)
+        read_RV = readings(plain, stream_TC[list(places)], found)
         best = read_RV.max(-1)
         chosen_R = read_RV.gather(1, came_R[:, None].to(read_RV.device))[:, 0]
         layers.append(
