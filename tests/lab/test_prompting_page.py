@@ -47,7 +47,7 @@ def test_an_edited_template_is_scored_and_a_bad_one_can_be_mended(chromium: Any,
         figure.locator("[data-name=right]").wait_for()
         assert figure.locator("[data-name=right]").inner_text() == f"{told['right']} / 32"
         # what was tried stands below, the newest first
-        tried = figure.locator(".wordings code").all_inner_texts()
+        tried = figure.locator(".scored-lines code").all_inner_texts()
         assert tried[0] == "cat {question} mat" and len(tried) == 3
         assert "prompt-score.template=cat" in urllib.parse.unquote(visit.page.url)
 

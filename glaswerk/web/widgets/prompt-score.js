@@ -100,7 +100,7 @@ class PromptScore extends Figure {
   history() {
     const rows = this.tried[this.state.task] ?? [];
     if (rows.length < 2) return nothing;
-    return html`<p class="matrix-title">${this.t("tried")}</p><div class="wordings">${rows.map((row) => html`<code lang="">${row.template.replace(/\n/g, "⏎")}</code>${track(row.interval, row.right / row.count)}<span class="num">${row.right} / ${row.count}</span>`)}</div>`;
+    return html`<p class="matrix-title">${this.t("tried")}</p><div class="scored-lines">${rows.map((row) => html`<code lang="">${row.template.replace(/\n/g, "⏎")}</code>${track(row.interval, row.right / row.count)}<span class="num">${row.right} / ${row.count}</span>`)}</div>`;
   }
 
   provenance() {

@@ -26,7 +26,7 @@ class StepsOrNot extends Figure {
     const row = (/** @type {string} */ name, /** @type {any} */ found, /** @type {string} */ said, /** @type {string} */ beside) => html`<span>${said}</span>${track(found.interval, found.right / asked)}<span class="num"><b data-name=${name}>${found.right}</b> / ${asked} <small class="faint">${this.n(100 * found.interval[0], 0)}–${this.percent(found.interval[1], 0)}${beside}</small></span>`;
     const points = (/** @type {number[]} */ [mean, low, high]) => this.t("gain_said", { mean: this.signed(mean), low: this.signed(low), high: this.signed(high) });
     return html`<div class="controls">${this.segments("task", tasks.map((/** @type {any} */ each) => ({ value: each.task, label: this.t(each.task) })), this.t("task"))}</div>
-      <div class="wordings named-rows">${rows.map((/** @type {any} */ each) => row(each.way, each, this.t(each.way), each.tokens ? ` · ${this.t("tokens", { tokens: this.n(each.tokens, 0) })}` : ""))}
+      <div class="scored-lines named-rows">${rows.map((/** @type {any} */ each) => row(each.way, each, this.t(each.way), each.tokens ? ` · ${this.t("tokens", { tokens: this.n(each.tokens, 0) })}` : ""))}
         ${votes.map((/** @type {any} */ each) => row(`vote-${each.votes}`, each, this.t(each.votes === 1 ? "drawn_one" : "voted", { votes: each.votes }), ""))}
         <span></span><span class="ends faint"><span>${this.percent(0, 0)}</span><span>${this.percent(0.5, 0)}</span><span>${this.percent(1, 0)}</span></span><span></span></div>
       <dl class="facts"><div><dd data-name="gain">${this.signed(gain[0])}</dd><dt>${this.t("gain")} ${points(gain)}</dt></div><div><dd data-name="chat-gain">${this.signed(chat_gain[0])}</dd><dt>${this.t("chat_gain")} ${points(chat_gain)}</dt></div></dl>

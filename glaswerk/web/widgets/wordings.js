@@ -28,7 +28,7 @@ class Wordings extends Pieces {
       <dl class="facts"><div><dd data-name="span">${this.n(100 * low, 0)}–${this.percent(high, 0)}</dd><dt>${this.t("span")}</dt></div>
         <div><dd data-name="average">${this.percent(average, 0)}</dd><dt>${this.t("average")}</dt></div>
         <div><dd class="c-loss" data-name="deviation">${deviation === null ? "–" : this.n(100 * deviation, 0)}</dd><dt>${this.t("deviation")}</dt></div></dl>
-      <div class="wordings" role="list">${rows.map((/** @type {any} */ row) => html`<code role="listitem" lang="">${row.text.replace(/\n/g, "⏎")}</code>${track(row.interval, row.share)}<span class="num">${row.right} / ${asked} <small class="visually-hidden">${this.t("interval", { low: this.n(100 * row.interval[0], 0), high: this.percent(row.interval[1], 0) })}</small></span>`)}
+      <div class="scored-lines" role="list">${rows.map((/** @type {any} */ row) => html`<code role="listitem" lang="">${row.text.replace(/\n/g, "⏎")}</code>${track(row.interval, row.share)}<span class="num">${row.right} / ${asked} <small class="visually-hidden">${this.t("interval", { low: this.n(100 * row.interval[0], 0), high: this.percent(row.interval[1], 0) })}</small></span>`)}
         <span></span><span class="ends faint"><span>${this.percent(0, 0)}</span><span>${this.percent(0.5, 0)}</span><span>${this.percent(1, 0)}</span></span><span></span></div>`;
   }
 }

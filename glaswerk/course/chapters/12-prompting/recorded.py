@@ -23,3 +23,14 @@ def steps() -> dict[str, Any]:
     if FILE.is_file():
         found = json.loads(FILE.read_text(encoding="utf-8"))
     return {**found, "command": COMMAND}
+
+
+def in_prose() -> dict[str, float]:
+    """What the prose quotes: right answers of each task and way, votes, and how many were asked."""
+    found: dict[str, float] = {}
+    for told in steps()["tasks"]:
+        task = told["task"]
+        found |= {f"{task}_{row['way']}": row["right"] for row in told["rows"]}
+        found |= {f"{task}_vote_{row['votes']}": row["right"] for row in told["votes"]}
+        found["steps_asked"] = told["asked"]
+    return found
