@@ -79,6 +79,13 @@ class Run:
         return str(self.data.get("name", self.path.name))
 
     @property
+    def argument(self) -> str:
+        """How a command names it: as it lies in the folder of runs. The rest of the path is nobody's business on a
+        page."""
+        folder = self.path.resolve()
+        return f"runs/{folder.name}" if folder.parent.name == "runs" else folder.name
+
+    @property
     def corpus(self) -> Path:
         """The corpus folder."""
         return self.path / "corpus"

@@ -18,6 +18,11 @@ def test_what_is_created_can_be_opened(tmp_path: Path) -> None:
     assert opened.name == "paris" and Run.is_run(tmp_path / "paris") and not Run.is_run(tmp_path)
 
 
+def test_it_is_named_as_a_command_wants_it(tmp_path: Path) -> None:
+    assert Run.create(tmp_path / "runs" / "paris", seed=0).argument == "runs/paris"
+    assert Run.create(tmp_path / "elsewhere" / "paris", seed=0).argument == "paris"
+
+
 def test_a_folder_without_a_run_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(GlaswerkError, match=r"is not a run \(it has no run.json\)"):
         Run(tmp_path)

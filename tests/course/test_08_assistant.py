@@ -461,7 +461,7 @@ def test_the_runs_reward_model_rewards(run: Run, practice: ModuleType) -> None:
     run.finish("reward", {"steps": 1})
     try:
         found = told(opened, "rollouts", language="de")
-        assert found["reward"] == "judge" and found["run"] == run.name
+        assert found["reward"] == "judge" and found["run"] == run.argument
         assert found["questions"][0] == "Was ist ein Brelumian?" and len(found["questions"]) == practice.ASKED
         mine = Judge.open(run.stage("reward"), opened.speech)
         look = found["looks"][0]

@@ -307,11 +307,6 @@ def test_stages_meet_the_same_questions(sft: OpenedModel) -> None:
     assert [row["way"] for row in part["rows"]] == ["sft"] and part["count"] == 12
 
 
-def test_a_run_is_named_as_a_command_wants_it(chapter: ModuleType, tmp_path: Path) -> None:
-    assert chapter.told_as(tmp_path / "runs" / "paris") == "runs/paris"
-    assert chapter.told_as(tmp_path / "elsewhere" / "paris") == "paris"
-
-
 def test_a_run_with_a_base_stage_only_is_asked_in_other_words(run: Run, tmp_path: Path) -> None:
     job = Run.create(tmp_path / "young", seed=0)
     shutil.copytree(run.corpus, job.corpus)

@@ -68,7 +68,7 @@ def stages(
     run = run_of(model)
     return {
         "model": model.origin.name, "question": question, "questions": offered, "number": number, "form": form,
-        "chat": model.has_chat, "run": None if run is None else run.name,
+        "chat": model.has_chat, "run": None if run is None else run.argument,
         "missing": [name for name in STAGES if name not in there] if run is not None else [*STAGES],
         "stages": [
             {"name": name, "text": each.tokenizer.decode(written[name]), "tokens": talk.chips(each, written[name])}
@@ -168,7 +168,7 @@ def costs(model: OpenedModel) -> dict[str, Any]:
             found.append({"name": name, "bits": facts["val_bits_per_byte"]})
     missing = [name for name in STAGES if name not in [each["name"] for each in found]]
     return {
-        "model": model.origin.name, "run": None if run is None else run.name, "missing": missing, "stages": found,
+        "model": model.origin.name, "run": None if run is None else run.argument, "missing": missing, "stages": found,
     }  # fmt: skip
 
 

@@ -305,7 +305,7 @@ def rollouts(model: OpenedModel, language: str = "en", reward: str = "judge", pa
     first, end = part * size.rounds, practice.whole + 1 if final else (part + 1) * size.rounds
     found = {
         "model": model.origin.name, "reward": practice.reward.which, "rewards": practice.reward.there,
-        "run": getattr(talk.run_of(model), "name", None), "questions": practice.questions,
+        "run": getattr(talk.run_of(model), "argument", None), "questions": practice.questions,
         "beta": BETA, "clip": CLIP, "gamma": GAMMA, "lam": LAM, "group": size.group, "passes": size.passes,
         "whole": practice.whole, "parts": PARTS, "part": part, "ended": practice.ended,
         "rounds": practice.rounds[first:end],

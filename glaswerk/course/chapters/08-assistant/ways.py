@@ -109,7 +109,7 @@ def ways(model: OpenedModel, language: str = "en", part: int = 0) -> dict[str, A
         compared.next()
     run = talk.run_of(model)
     found = {
-        "model": model.origin.name, "run": None if run is None else run.name, "questions": compared.questions,
+        "model": model.origin.name, "run": None if run is None else run.argument, "questions": compared.questions,
         "reward": compared.reward.which, "drawn": DRAWN, "count": len(compared.stages), "part": part,
         "missing": [] if run is None else [name for name in (BEGIN, *WAYS) if not run.finished(name)],
         "stages": compared.told[: part + 1],

@@ -23,6 +23,7 @@ from glaswerk.evaluate.metrics.calibration import abstention, area_under_risk, b
 from glaswerk.evaluate.metrics.intervals import wilson
 from glaswerk.evaluate.task import chosen
 from glaswerk.evaluate.tasks import open_task
+from glaswerk.run import Run
 
 if TYPE_CHECKING:
     from glaswerk.opened import OpenedModel
@@ -259,14 +260,8 @@ def honest(
     return {
         "model": model.origin.name, "sources": asked.sources(model), "source": source_of(model, source),
         "ways": ways, "rows": rows, "count": len(ways) * TRIES, "open": model.origin.stage, "stages": stages,
-        "run": None if model.origin.run is None else told_as(model.origin.run),
+        "run": None if model.origin.run is None else Run(model.origin.run).argument,
     }  # fmt: skip
-
-
-def told_as(run: Path) -> str:
-    """How a command names a run: as it lies in the folder of runs, without what is nobody's business on a page."""
-    name = run.resolve().name
-    return f"runs/{name}" if run.resolve().parent.name == "runs" else name
 
 
 # ---------------------------------------------------------------------------------------------- two sentences
