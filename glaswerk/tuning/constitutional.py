@@ -160,7 +160,9 @@ def revisions(
     if not changed:
         raise GlaswerkError(f"{judge.name} revised none of {len(done)} answers: there is nothing to learn; "
                             "take another --judge, or other principles with --data")  # fmt: skip
-    show.done(f"{judge.name} revised {len(changed):,} of {len(done):,} answers by {len(rules)} principles{told(judge)}")
+    show.done(
+        f"{judge.name} revised {len(changed):,} of {len(done):,} answers by {len(rules)} principles{told(judge.failures)}"
+    )
     return changed
 
 
@@ -172,7 +174,7 @@ def preferences(
     kept = work.job.resume(work.name)
     if (kept / PAIRS_FILE).is_file():
         return load_pairs(kept / PAIRS_FILE)
-    file = kept / VERDICTS_FILE
+    file, before = kept / VERDICTS_FILE, Counter(judge.failures)
     done = rows(file, judge.failures)
     seed, show = work.job.data["seed"], work.show
     show.start("verdicts", len(questions), "questions")
@@ -202,7 +204,7 @@ def preferences(
         both = (first, second) if row["verdict"] > 0.5 else (second, first)
         if all(text.strip() for text in both) and both[0] != both[1]:
             pairs.append(Pair.of(row["question"], *both, "judged"))
-    show.done(f"{len(pairs):,} of {len(done):,} verdicts tell the answers apart{told(judge)}")
+    show.done(f"{len(pairs):,} of {len(done):,} verdicts tell the answers apart{told(judge.failures - before)}")
     if len(pairs) >= FEW:
         save_pairs(kept / PAIRS_FILE, pairs)
     return pairs
@@ -219,14 +221,14 @@ def usable(fine: Sequence[bool], judge: Judge, what: str, kept: Path, least: int
     bad = len(fine) - sum(fine)
     if len(fine) >= least and bad > UNUSABLE * len(fine):
         raise GlaswerkError(
-            f"{judge.name} gave no usable {what} for {bad:,} of {len(fine):,} answers{told(judge)}: what it gave is "
+            f"{judge.name} gave no usable {what} for {bad:,} of {len(fine):,} answers{told(judge.failures)}: what it gave is "
             f"kept in {kept} and none of it is used; delete that folder and take another --judge"
         )
 
 
-def told(judge: Judge) -> str:
+def told(failures: Counter[str]) -> str:
     """What could not be used, for the eye."""
-    said = ", ".join(f"{what}: {count:,}" for what, count in sorted(judge.failures.items()) if count)
+    said = ", ".join(f"{what}: {count:,}" for what, count in sorted(failures.items()) if count)
     return f" ({said})" if said else ""
 
 
