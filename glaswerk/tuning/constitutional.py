@@ -221,8 +221,8 @@ def usable(fine: Sequence[bool], judge: Judge, what: str, kept: Path, least: int
     bad = len(fine) - sum(fine)
     if len(fine) >= least and bad > UNUSABLE * len(fine):
         raise GlaswerkError(
-            f"{judge.name} gave no usable {what} for {bad:,} of {len(fine):,} answers{told(judge.failures)}: what it gave is "
-            f"kept in {kept} and none of it is used; delete that folder and take another --judge"
+            f"{judge.name} gave no usable {what} for {bad:,} of {len(fine):,} answers{told(judge.failures)}: what it "
+            f"gave is kept in {kept} and none of it is used; delete that folder and take another --judge"
         )
 
 
