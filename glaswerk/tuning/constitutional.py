@@ -160,9 +160,8 @@ def revisions(
     if not changed:
         raise GlaswerkError(f"{judge.name} revised none of {len(done)} answers: there is nothing to learn; "
                             "take another --judge, or other principles with --data")  # fmt: skip
-    show.done(
-        f"{judge.name} revised {len(changed):,} of {len(done):,} answers by {len(rules)} principles{told(judge.failures)}"
-    )
+    unused = told(judge.failures)
+    show.done(f"{judge.name} revised {len(changed):,} of {len(done):,} answers by {len(rules)} principles{unused}")
     return changed
 
 
