@@ -5,7 +5,7 @@ export default {
     look_roles: "The open model is asked for 24 capitals: as bare text, in its chat format, with a rule in the system message, and with the same rule in the question. Below the counts, one request as the model gets it: filled chips are special tokens.",
     title_json: "JSON by request, and JSON by force",
     look_json: "24 capitals once more, as JSON with two keys. In the first two ways it is only asked for; in the last two each token that would break the form is forbidden while the model writes.",
-    title_mail: "What strangers' mails get out of an assistant",
+    title_mail: "What strangers’ mails get out of an assistant",
     look_mail: "The model answers the mail of a bookshop and knows a code that is not for everybody. 16 mails try to get it, 8 are harmless. Each line is one guard. Read some replies.",
     start: "Ask in all ways", stop: "Stop", on: "Go on", over: "Once more",
     none: "Nothing has been asked yet.",
