@@ -6,7 +6,7 @@ are taken back: "Wait", and all of them again. Then it answers test problems, wh
 budgets from 0 tokens to as many as it likes: what is longer is cut and the answer asked for (budget forcing;
 Muennighoff et al. 2025). It is made to wait and to go on; a wrong step is put into its mouth (after Lanham et al.
 2023); it votes over several drawn replies (Wang et al. 2023); and GRPO rewards right sums of replies with steps, after
-which all is measured again.
+which all is measured again. A seed takes 16 minutes of processor time.
 
     python -m recipes.thinking_budget --out FOLDER [--seeds 3] [--record FILE]
 
