@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 import torch
@@ -23,6 +23,7 @@ from glaswerk import runtime
 from glaswerk.align.advantages import kl_k3
 from glaswerk.align.rollout import log_probs, roll_out
 from glaswerk.corpora import documents
+from glaswerk.evaluate.metrics.intervals import over_seeds
 from glaswerk.model import Decoder
 from glaswerk.opened import OpenedModel, load
 from glaswerk.pipeline import pretrain, sft
@@ -171,14 +172,3 @@ def summary(rows: Sequence[dict[str, Any]], what: str, names: Sequence[str], whe
                 told[f"{figure}_interval"] = round(over_seeds(values), 4)
             found.append(told)
     return found
-
-
-#: Student's t for 95 % with so many degrees of freedom
-STUDENT = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26}
-
-
-def over_seeds(values: Sequence[float]) -> float:
-    """The half-width of the 95 % interval of a mean of few values; 0 of a single one, of which nothing is known."""
-    if len(values) < 2:
-        return 0.0
-    return STUDENT.get(len(values) - 1, 1.96) * stdev(values) / len(values) ** 0.5

@@ -92,12 +92,6 @@ def test_the_bad_reward_likes_what_is_meant_less() -> None:
     assert plain_answers.plainness("Cardamom", cheating) < plain_answers.plainness("Cardamom", honest)
 
 
-def test_intervals_over_seeds() -> None:
-    """Three values: Student's t for two degrees of freedom, as tables have it."""
-    assert plain_answers.over_seeds([1.0, 2.0, 3.0]) == pytest.approx(4.30 * 1.0 / 3**0.5)
-    assert plain_answers.over_seeds([1.0]) == 0.0
-
-
 def test_what_thinking_budget_says_of_its_rows() -> None:
     def row(setting: int, right: float) -> dict[str, object]:
         return {"task": "cups", "stage": "sft", "seed": 0, "what": "budget", "setting": setting, "right": right}

@@ -19,7 +19,7 @@ from glaswerk.course.demo import load_module
 from glaswerk.course.outline import entry
 from glaswerk.course.render import Renderer
 from glaswerk.evaluate.chain import check
-from glaswerk.evaluate.metrics.intervals import wilson
+from glaswerk.evaluate.metrics.intervals import several
 from glaswerk.found import Origin
 from glaswerk.generate.thinking import MARKER, WAIT, think, vote
 from glaswerk.model import Decoder, ModelConfig
@@ -77,7 +77,7 @@ def test_seeds_are_put_together(recorded: ModuleType) -> None:
     ]
     found = recorded.together(rows)
     assert found["count"] == 40 and found["right"] == pytest.approx(14 / 40) and found["forced"] == 15
-    assert (found["low"], found["high"]) == wilson(14, 40)
+    assert (found["low"], found["high"]) == several([0.2, 0.4], 10)
     assert found["tokens"] == pytest.approx(5.0) and found["price"] == pytest.approx(200 / 14)
     assert found["seeds"] == [0.2, 0.4]
     assert recorded.together([{**rows[0], "right": 0.0}])["price"] is None

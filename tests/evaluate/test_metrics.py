@@ -61,6 +61,24 @@ def test_intervals_hold_what_they_promise() -> None:
     assert 0.92 <= held / 300 <= 0.985
 
 
+def test_over_seeds_is_students() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    for values in ([1.0, 2.0, 3.0], [0.3, 0.59, 0.24, 0.4, 0.1]):
+        low, high = stats.t.interval(0.95, len(values) - 1, loc=0, scale=stats.sem(values))
+        assert intervals.over_seeds(values) == pytest.approx((high - low) / 2, rel=2e-3)
+    assert intervals.over_seeds([1.0]) == 0.0
+
+
+def test_several_trainings_on_the_same_items_are_not_more_items() -> None:
+    assert intervals.several([0.5], 200) == intervals.wilson(100, 200)
+    low, high = intervals.several([0.5, 0.5, 0.5], 200)
+    assert (low, high) == intervals.wilson(100, 200), "as unsure as one of them"
+    shares = [0.29, 0.59, 0.245]
+    low, high = intervals.several(shares, 200)
+    assert low <= min(shares) and high >= max(shares), "trainings that differ make it wider"
+    assert intervals.several([1.0, 1.0], 200)[1] == 1.0
+
+
 def test_a_paired_difference_is_surer_than_two_means() -> None:
     difficulty = RNG.normal(size=200)
     before, after = difficulty.tolist(), (difficulty + 0.1 + 0.02 * RNG.normal(size=200)).tolist()

@@ -14,6 +14,8 @@ import numpy as np
 #: 95 % of a normal distribution lie within so many standard deviations
 NORMAL_95 = 1.959963984540054
 RESAMPLES = 2000
+#: Student's t for 95 % with so many degrees of freedom
+STUDENT = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26}
 
 
 def mean(values: Sequence[float]) -> float:
@@ -34,6 +36,23 @@ def wilson(right: int, count: int) -> tuple[float, float]:
     middle = (share + z2 / (2 * count)) / (1 + z2 / count)
     half = NORMAL_95 / (1 + z2 / count) * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2))
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def over_seeds(values: Sequence[float]) -> float:
+    """The half-width of the 95 % interval of a mean of few values; 0 of a single one, of which nothing is known."""
+    if len(values) < 2:
+        return 0.0
+    return STUDENT.get(len(values) - 1, NORMAL_95) * standard_error(values)
+
+
+def several(shares: Sequence[float], count: int) -> tuple[float, float]:
+    """The 95 % interval of the mean of ``shares`` that several trainings reached on the same ``count`` items: what
+    other items would change (Wilson's, of one training), or what other trainings would (Student's), whichever is more.
+    Taken together the items would count as often as there are trainings, and the interval hold none of them."""
+    middle = mean(shares)
+    low, high = wilson(round(middle * count), count)
+    half = over_seeds(shares)
+    return max(0.0, min(low, middle - half)), min(1.0, max(high, middle + half))
 
 
 def bootstrap(

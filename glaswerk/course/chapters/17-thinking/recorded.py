@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from glaswerk.errors import GlaswerkError
-from glaswerk.evaluate.metrics.intervals import wilson
+from glaswerk.evaluate.metrics.intervals import several
 
 FILE = Path(__file__).resolve().parent / "thinking.json"
 COMMAND = "python -m recipes.thinking_budget --out FOLDER --seeds {} --record FILE"
@@ -64,7 +64,7 @@ def together(rows: list[dict[str, Any]]) -> dict[str, Any]:
     count = sum(row["count"] for row in rows)
     right = sum(round(row["right"] * row["count"]) for row in rows)
     tokens = sum(row["tokens"] * row["count"] for row in rows) / count
-    low, high = wilson(right, count)
+    low, high = several([row["right"] for row in rows], rows[0]["count"])
     return {
         **{key: rows[0][key] for key in ("task", "stage", "setting")},
         **{key: sum(row[key] for row in rows) for key in COUNTS if key in rows[0]},
