@@ -2,7 +2,7 @@
 export default {
   en: {
     title: "How many tokens may it write before it must answer?",
-    look: "A small model is asked test problems that no training showed it. It writes its steps, and after so many tokens it is cut and asked for the answer. Set what you expect with the three sliders, then look at what was measured: lines are means, areas 95 % intervals, small dots single trainings.",
+    look: "A small model is asked test problems that no training showed it. It writes its steps, and after so many tokens it is cut and asked for the answer. Set what you expect with the three sliders, then look at what was measured: lines are means, small dots single trainings, and areas 95 % intervals: how far other problems or other trainings would move the mean.",
     guess_low: "right with no thinking",
     guess_high: "right with all it likes",
     guess_half: "half of the way at",
@@ -30,7 +30,7 @@ export default {
   },
   de: {
     title: "Wie viele Tokens darf es schreiben, bevor es antworten muss?",
-    look: "Ein kleines Modell bekommt Testaufgaben, die es in keinem Training gesehen hat. Es schreibt seine Schritte auf, und nach so vielen Tokens wird es abgeschnitten und nach der Antwort gefragt. Stell mit den drei Reglern ein, was du erwartest, und sieh dann nach, was gemessen wurde: Linien sind Mittelwerte, Flächen 95\u2011%\u2011Intervalle, kleine Punkte einzelne Trainings.",
+    look: "Ein kleines Modell bekommt Testaufgaben, die es in keinem Training gesehen hat. Es schreibt seine Schritte auf, und nach so vielen Tokens wird es abgeschnitten und nach der Antwort gefragt. Stell mit den drei Reglern ein, was du erwartest, und sieh dann nach, was gemessen wurde: Linien sind Mittelwerte, kleine Punkte einzelne Trainings und Flächen 95\u2011%\u2011Intervalle: wie weit andere Aufgaben oder andere Trainings das Mittel verschieben würden.",
     guess_low: "richtig ganz ohne Denken",
     guess_high: "richtig mit so viel, wie es mag",
     guess_half: "die Hälfte des Wegs bei",

@@ -17,8 +17,8 @@ export default {
     gains: "The vote of {votes} drawn replies is right {points} points more often than the one likeliest reply, for {times} times its tokens.",
     loses: "The vote of {votes} drawn replies is right {points} points less often than the one likeliest reply, for {times} times its tokens.",
     same: "The vote of {votes} drawn replies is right just as often as the one likeliest reply, for {times} times its tokens.",
-    sure: "That is more than the luck of these problems explains.",
-    unsure: "The interval holds both: on these problems no difference can be told.",
+    sure: "That is more than other problems or other trainings would change.",
+    unsure: "The interval holds both: no difference can be told.",
   },
   de: {
     title: "Viele kurze Gedanken gegen einen langen",
@@ -37,7 +37,7 @@ export default {
     gains: "Die Abstimmung von {votes} gezogenen Antworten liegt {points} Punkte öfter richtig als die eine wahrscheinlichste Antwort, für das {times}-Fache an Tokens.",
     loses: "Die Abstimmung von {votes} gezogenen Antworten liegt {points} Punkte seltener richtig als die eine wahrscheinlichste Antwort, für das {times}-Fache an Tokens.",
     same: "Die Abstimmung von {votes} gezogenen Antworten liegt genauso oft richtig wie die eine wahrscheinlichste Antwort, für das {times}-Fache an Tokens.",
-    sure: "Das ist mehr, als das Glück bei diesen Aufgaben erklärt.",
-    unsure: "Das Intervall umfasst beides: Bei diesen Aufgaben lässt sich kein Unterschied feststellen.",
+    sure: "Das ist mehr, als andere Aufgaben oder andere Trainings ändern würden.",
+    unsure: "Das Intervall umfasst beides: Es lässt sich kein Unterschied feststellen.",
   },
 };
