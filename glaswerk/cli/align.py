@@ -20,7 +20,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def align(
-    run: Annotated[Path, typer.Argument(help="A run with a finished assistant.")],
+    run: Annotated[str, typer.Argument(help="A run with a finished assistant.")],
     method: Annotated[str, typer.Option(help=METHODS_HELP)],
     data: Annotated[
         list[str] | None,
@@ -60,6 +60,7 @@ def align(
     have, people's votes, files of yours. ppo and grpo learn from rewards: a task's grade, or a reward model.
     constitution learns from a judge's critiques and verdicts. The same command goes on where it was interrupted."""
     from glaswerk.cli.terminal import TerminalProgress, finish_stage
+    from glaswerk.found import run_named
     from glaswerk.tuning import align as align_stage
 
     progress = TerminalProgress()
@@ -68,8 +69,8 @@ def align(
     )  # fmt: skip
     finish_stage(
         lambda: align_stage(
-            run, method=method, stage=stage, data=data or (), minutes=minutes, steps=steps, rank=lora, beta=beta,
-            task=task, judge=judge, progress=progress,
+            run_named(run) or Path(run), method=method, stage=stage, data=data or (), minutes=minutes, steps=steps,
+            rank=lora, beta=beta, task=task, judge=judge, progress=progress,
         ),
         progress, json, then,
     )  # fmt: skip

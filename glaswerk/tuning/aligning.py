@@ -134,7 +134,7 @@ def fitting(method: str, data: Sequence[str], beta: float | None, task: str | No
         (bool(data), "data", tuple(name for name in METHODS if name not in REWARDED)),
     ):
         if given and method not in takers:
-            raise GlaswerkError(f"--{name} is for {' and '.join(takers)}, not for {method}: leave it away")
+            raise GlaswerkError(f"--{name} is for {', '.join(takers)}, not for {method}: leave it away")
     if method == CONSTITUTION and len(data) > 1:
         raise GlaswerkError("a constitution is one file of principles: give --data once")
 

@@ -85,6 +85,12 @@ def rewarded(work: Work, method: Method) -> None:
     more |= {"interval": [round(after.low, 4), round(after.high, 4)], **course.facts()}
     keep_rollouts(work)
     work.show.start(work.name)
+    state = course.state
+    if after.value <= before.value and not state.solved:
+        work.show.note(
+            f"{given.metric} is not higher than before ({before.value:.3f}, now {after.value:.3f}); {state.skipped} of "
+            f"{state.round} rounds had no difference in reward: what is hardly ever rewarded is hardly learned"
+        )
     finish_tuned(job, work.name, opened, work.baked(policy), result, honesty, more, work.show)
 
 
@@ -216,7 +222,8 @@ class Course:
                 self.watch_the_clock()
         if not state.last and not state.solved:
             forget(work.job, work.name)
-            raise GlaswerkError(f"{work.name} learned nothing in {state.round} rounds: {self.nothing}")
+            rounds = "a single round" if state.round == 1 else f"{state.round} rounds"
+            raise GlaswerkError(f"{work.name} learned nothing in {rounds}: {self.nothing}")
         speed = state.tokens / state.seconds if state.seconds else 0.0
         said = f"; ended early: {state.ended}" if state.ended else ""
         work.show.done(f"{state.round:,} rounds, {state.tokens:,} tokens written and learned from{said}")

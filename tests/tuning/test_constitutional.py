@@ -156,7 +156,7 @@ def test_a_judge_that_cannot_read_enough_is_refused_before_it_is_asked(run: Path
         (["--data", "{none}"], "none.txt"),
         (["--judge", "nosuch"], "there is no model 'nosuch'"),
         (["--judge", "http://127.0.0.1:9/v1?x"], "is no judge behind an API"),
-        (["--task", "addition"], "--task is for ppo and grpo"),
+        (["--task", "addition"], "--task is for ppo, grpo"),
         (["--data", "a.txt", "--data", "b.txt"], "one file of principles"),
     ],
 )

@@ -125,6 +125,22 @@ def test_a_constant_reward_is_said(run: Path, task: str, monkeypatch: pytest.Mon
     assert not (run / "resume").exists() and not (run / "grpo").exists()
 
 
+def test_a_stage_that_got_no_better_says_so(
+    run: Path, task: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is learned from is rewarded, what is measured never."""
+    back = range(lessons.EVERY - 1, 20, lessons.EVERY)
+    reward_with(
+        monkeypatch,
+        lambda places, replies: [
+            0.0 if place in back else sum(map(str.islower, reply)) / max(1, len(reply))
+            for place, reply in zip(places, replies, strict=True)
+        ],
+    )
+    assert dispatch(["align", str(run), "--method", "grpo", "--task", task, "--steps", "2"]) == 0
+    assert "is not higher than before (0.000, now 0.000); 0 of 2 rounds" in capsys.readouterr().err
+
+
 def test_a_solved_task_ends_early(run: Path, task: str, monkeypatch: pytest.MonkeyPatch) -> None:
     reward_with(monkeypatch, lambda places, replies: [1.0] * len(replies))
     align(run, method="grpo", task=task, steps=IDLE + 3)
@@ -195,9 +211,9 @@ def test_rewards_meet_their_own_questions(run: Path) -> None:
     ("options", "says"),
     [
         (["--method", "grpo", "--task", "additoin"], "there is no task 'additoin'; did you mean 'addition'"),
-        (["--method", "dpo", "--task", "addition"], "--task is for ppo and grpo, not for dpo"),
+        (["--method", "dpo", "--task", "addition"], "--task is for ppo, grpo, not for dpo"),
         (["--method", "ppo", "--data", "x.jsonl"], "--data is for"),
-        (["--method", "ppo", "--beta", "-1"], "beta must be"),
+        (["--method", "ppo", "--beta", "-1"], "--beta -1: it must be 0 or more for ppo"),
         (["--method", "grpo", "--task", "addition", "--steps", "0"], "--steps 0 trains nothing"),
     ],
 )
