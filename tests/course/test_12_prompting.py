@@ -241,6 +241,36 @@ def test_replies_come_way_by_way_and_are_what_chat_says(
     assert not bare["special"] and "".join(bare["tokens"]) == "What·is·the·capital·of·France?"
 
 
+# ---------------------------------------------------------------------------------------------- recorded
+def test_the_recording_is_whole_and_is_what_the_prose_quotes(demos: dict[str, demo.Demo], chapter: ModuleType) -> None:
+    told = demos["steps"]()
+    numbers = demos["numbers"]()
+    assert [task["task"] for task in told["tasks"]] == ["sums", "stories"] and "--record" in told["command"]
+    for task in told["tasks"]:
+        assert [row["way"] for row in task["rows"]] == ["direct", "steps", "chat_direct", "chat_steps"]
+        for row in task["rows"] + task["votes"]:
+            assert tuple(row["interval"]) == pytest.approx(wilson(row["right"], task["asked"]))
+        for row in task["rows"]:
+            assert numbers[f"{task['task']}_{row['way']}"] == row["right"]
+        # the prose says that no difference can be told from luck
+        for low, high in (task["gain"][1:], task["chat_gain"][1:]):
+            assert low <= 0 <= high
+        assert task["gain"][0] == pytest.approx((task["rows"][1]["right"] - task["rows"][0]["right"]) / task["asked"])
+        for each in task["shown"]:
+            assert set(each["replies"]) == {row["way"] for row in task["rows"]} and len(each["drawn"]) == 7
+    # and that in the first story the majority is wrong
+    story = told["tasks"][1]["shown"][0]
+    assert statistics.mode(story["drawn"]) != story["answer"] and story["drawn"].count(story["drawn"][1]) >= 5
+    assert numbers["chain_50"] == pytest.approx(12.5)
+
+
+def test_without_a_recording_the_figure_has_none(
+    demos: dict[str, demo.Demo], chapter: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(chapter.recorded, "FILE", tmp_path / "none.json")
+    assert demos["steps"]()["tasks"] == []
+
+
 # ---------------------------------------------------------------------------------------------- the exercises
 def test_the_exercises_tell_right_from_wrong() -> None:
     tasks = {task.id: task for task in load_chapter(CHAPTER).exercises if task.kind == "code"}
