@@ -213,11 +213,15 @@ def curves(opened: OpenedModel, stage: str, seed: int) -> list[dict[str, Any]]:
                 won = vote([READ[name](each[i].answer) for each in drawn[:votes]]).winner
                 right.append(task.grade(i, "" if won is None else str(won)))
             keep(name, "votes", votes, right, sum(each.tokens for part in drawn[:votes] for each in part) / VOTED)
-        at_once = tasks(steps=False)[name]
-        talks = [at_once.prompt(i) for i in items]
-        replies = opened.chat_batch(talks, max_tokens=at_once.max_tokens, temperature=0.0)
-        keep(name, "at once", 0, [at_once.grade(i, reply) for i, reply in zip(items, replies, strict=True)], 0.0)
+        keep(name, "at once", 0, at_once(opened, tasks(steps=False)[name]), 0.0)
     return rows
+
+
+def at_once(opened: OpenedModel, task: Task) -> list[float]:
+    """Which replies to a task that wants no steps are right; their first line counts, as it does of a thought's
+    answer: texts that were read go on with the next problem."""
+    replies = opened.chat_batch([task.prompt(i) for i in range(len(task))], max_tokens=task.max_tokens, temperature=0.0)
+    return [task.grade(i, reply.partition("\n")[0]) for i, reply in enumerate(replies)]
 
 
 def slipped(task: Task, items: Sequence[int], step: int) -> tuple[list[int], list[str]]:

@@ -26,10 +26,10 @@ export const replyAt = (problem, budget, waits = 0) => problem.replies.find((/**
 /** The problems of a task and a stage. @param {any[]} problems @param {string} task @param {string} stage */
 export const problemsOf = (problems, task, stage) => problems.filter((each) => each.task === task && each.stage === stage);
 
-/** A choice among problems; those with a mistake say so. @param {Figure} figure @param {any[]} problems */
-export function problemField(figure, problems) {
+/** A choice among problems; those with a mistake say so. @param {Figure} figure @param {any[]} problems @param {number} [chosen] */
+export function problemField(figure, problems, chosen = figure.state.problem) {
   return html`<label class="control grow">${figure.t("problem")}<select data-key="problem" @change=${(/** @type {any} */ event) => figure.set({ problem: event.target.selectedIndex, token: -1 })}>
-    ${problems.map((each, place) => html`<option ?selected=${place === figure.state.problem}>${shortened(each.asked)} · ${figure.t(`kind_${each.kind}`)}</option>`)}</select></label>`;
+    ${problems.map((each, place) => html`<option ?selected=${place === chosen}>${shortened(each.asked)} · ${figure.t(`kind_${each.kind}`)}</option>`)}</select></label>`;
 }
 
 /** A question without what is the same in all. @param {string} asked */
@@ -55,12 +55,12 @@ export function rest(figure, problem, reply) {
   const [uncut] = problem.replies, end = uncut.steps.find((/** @type {Step} */ step) => step.state === "answer")?.first ?? uncut.tokens.length;
   const tokens = uncut.tokens.slice(Math.min(reply.same, reply.thinking), end);
   if (!reply.forced || !tokens.length) return nothing;
-  return html`<p class="faint went-on">${figure.t("went_on")} <span lang="en">${tokens.map((/** @type {string} */ token) => html`<span class="chip other">${token}</span>`)}</span></p>`;
+  return html`<p class="faint went-on">${figure.t("went_on")} <span lang="en">${tokens.map((/** @type {string} */ token) => html`<span class="chip other">${token}</span><wbr>`)}</span></p>`;
 }
 
 /** Which model a figure speaks of, and what recorded it. @param {Figure} figure @param {any} data */
 export function source(figure, data) {
   if (!data) return nothing;
   const size = { size: figure.n(data.parameters / 1e6, 2), layers: data.layers, seeds: figure.t(data.seeds === 1 ? "one_model" : "models", { seeds: data.seeds }) };
-  return html`${figure.t("recorded_model", size)} <code>${data.command}</code>`;
+  return html`${figure.t("recorded_model", size)} <code>${data.command.split(" ").map((/** @type {string} */ word) => html`<span class="unbroken">${word}</span> `)}</code>`;
 }

@@ -110,6 +110,7 @@ def test_the_prose_says_what_was_recorded(demos: dict[str, demo.Demo], recorded:
         assert n[f"{task}_wait_2"] < n[f"{task}_wait_1"] - 40 and n[f"{task}_wait_1"] <= n[f"{task}_wait_0"]
         assert n[f"{task}_votes_16"] > n[f"{task}_votes_1"] + 3 and abs(n[f"{task}_votes_2"] - n[f"{task}_votes_1"]) < 5
     assert n["sums_single"] > n["sums_votes_1"] + 5 and n["sums_single_tokens"] * 10 < n["sums_spent_16"]
+    assert abs(n["cups_once"] - 100 / 3) < 5 and n["cups_none"] < 30, "no better than guessing, and below it"
     assert n["cups_back_0"] > 80 and n["sums_back_0"] < 40 and n["cups_slip_0"] > n["sums_slip_0"] + 10
     assert n["sums_handed"] + 50 < n["sums_worked"] and n["sums_back_1"] < 20
     assert abs(n["sums_grpo_votes_1"] - n["sums_votes_16"]) < 3 and n["sums_grpo_spent_1"] < n["sums_spent_1"]

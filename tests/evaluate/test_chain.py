@@ -52,4 +52,5 @@ def test_sums_have_chains_too() -> None:
 
 
 def test_the_last_place_counts() -> None:
+    assert last_place("C\n\nA ball is under cup") == "C" and last_place("cup A") == "A"
     assert last_place("A, then B") == "B" and last_place("CAB") is None and last_place("") is None

@@ -113,8 +113,9 @@ def held_out(game: Game) -> bool:
 
 
 def last_place(reply: str) -> str | None:
-    """The place that a reply ends with; None without one."""
-    found = re.findall(r"\b[ABC]\b", reply)
+    """The place that a reply ends with; None without one. A model that goes on with the next game ("A ball ...") has
+    named no cup by that."""
+    found = re.findall(r"\b[ABC]\b(?! ball)", reply)
     return found[-1] if found else None
 
 

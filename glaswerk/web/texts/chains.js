@@ -35,7 +35,7 @@ export default {
     stage: "Modell",
     sft: "nach SFT",
     grpo: "nach GRPO",
-    problem: "Aufgabe",
+    problem: "Beispiel",
     kind_right: "alles richtig",
     kind_wrong: "geht schief",
     kind_lucky: "Antwort richtig, Kette falsch",

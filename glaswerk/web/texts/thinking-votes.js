@@ -2,7 +2,7 @@
 export default {
   en: {
     title: "Many short thoughts against one long one",
-    look: "So many replies to the same question are drawn at temperature 1, each with its own chain, and the answer that most of them give counts. Left: right answers over the number of votes, with 95 % intervals. Right: the same over the tokens of thinking that all replies cost together, beside one likeliest reply under the budgets of the first figure, on the same problems.",
+    look: "So many replies to the same question are drawn at temperature 1, each with its own chain, and the answer that most of them give counts. The first chart: right answers over the number of votes, with 95 % intervals. The second: the same over the tokens of thinking that all replies cost together, beside one likeliest reply under the budgets of the first figure, on the same problems.",
     votes: "votes",
     right: "right by vote ({low}–{high})",
     tokens: "tokens of thinking for one question",
@@ -22,7 +22,7 @@ export default {
   },
   de: {
     title: "Viele kurze Gedanken gegen einen langen",
-    look: "So viele Antworten auf dieselbe Frage werden bei Temperatur 1 gezogen, jede mit eigener Kette, und es zählt, was die meisten antworten. Links: richtige Antworten über der Zahl der Stimmen, mit 95\u2011%\u2011Intervallen. Rechts: dasselbe über den Tokens, die alle Antworten zusammen kosten, neben einer einzigen, wahrscheinlichsten Antwort unter den Budgets der ersten Abbildung, bei denselben Aufgaben.",
+    look: "So viele Antworten auf dieselbe Frage werden bei Temperatur 1 gezogen, jede mit eigener Kette, und es zählt, was die meisten antworten. Das erste Diagramm: richtige Antworten über der Zahl der Stimmen, mit 95\u2011%\u2011Intervallen. Das zweite: dasselbe über den Tokens, die alle Antworten zusammen kosten, neben einer einzigen, wahrscheinlichsten Antwort unter den Budgets der ersten Abbildung, bei denselben Aufgaben.",
     votes: "Stimmen",
     right: "richtig nach Abstimmung ({low}–{high})",
     tokens: "Tokens Denken für eine Frage",

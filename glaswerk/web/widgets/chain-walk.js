@@ -19,7 +19,7 @@ class ChainWalk extends Figure {
   /** The replies worth looking at, from the smallest budget to the uncut one, and the one that was made to wait.
    * @param {any} problem @returns {any[]} */
   replies(problem) {
-    const cut = problem.replies.filter((/** @type {any} */ each) => !each.waits && (each.forced || !each.budget)).reverse();
+    const cut = problem.replies.filter((/** @type {any} */ each) => each !== problem.replies[0] && !each.waits && (each.forced || !each.budget)).reverse();
     return [...cut, problem.replies[0], replyAt(problem, 0, 1)].filter(Boolean);
   }
 

@@ -55,7 +55,8 @@ class ThinkingBudget extends Figure {
       label: this.t("chart", { task: this.t(task) }), x: [0, most], y: [0, 100], xLabel: this.t("allowed"), yLabel: this.t("percent"), width: 900, height: 330, right: 104, at: shown ? budgets[place] : undefined,
       series: [
         { name: this.t("guessed"), label: true, className: "truth", dash: "2 4", points: along },
-        ...(shown ? [{ name: this.t("at_once"), label: true, className: "of-weight", dash: "1 5", points: /** @type {[number, number][]} */ ([[0, 100 * once.right], [most, 100 * once.right]]) }] : chance ? [{ name: this.t("chance"), label: true, className: "faint-line", dash: "1 5", points: /** @type {[number, number][]} */ ([[0, chance], [most, chance]]) }] : []),
+        ...(shown ? [{ name: this.t("at_once"), label: true, className: "of-weight", dash: "1 5", points: /** @type {[number, number][]} */ ([[0, 100 * once.right], [most, 100 * once.right]]) }] : []),
+        ...(chance ? [{ name: this.t("chance"), label: true, className: "faint-line", dash: "1 5", points: /** @type {[number, number][]} */ ([[0, chance], [most, chance]]) }] : []),
         ...measured,
       ],
       more: (/** @type {any} */ x, /** @type {any} */ y) => (shown ? STAGES.map((stage) => svg`<path class="interval of-${stage}" d=${band(this.rows(stage), x, y)}></path>

@@ -13,7 +13,7 @@ class ThinkingHurts extends Figure {
   /** @type {string[]} */
   static reloads = [];
 
-  initial() { return { task: "cups", way: "wait", stage: "sft", problem: 0 }; }
+  initial() { return { task: "cups", way: "wait", stage: "sft", problem: -1 }; }
 
   /** @param {AbortSignal} signal */
   async load(signal) {
@@ -43,9 +43,12 @@ class ThinkingHurts extends Figure {
 
   /** A chain that was done and made to wait. */
   example() {
-    const { task, stage } = this.state, problems = problemsOf(this.data.problems, task, stage), problem = problems[Math.min(this.state.problem, problems.length - 1)], reply = replyAt(problem, 0, 1);
+    const { task, stage } = this.state, problems = problemsOf(this.data.problems, task, stage);
+    // first one that waiting changed, if there is one
+    const changed = problems.findIndex((each) => replyAt(each, 0, 1)?.answered !== each.replies[0].answered), place = this.state.problem < 0 ? Math.max(0, changed) : Math.min(this.state.problem, problems.length - 1);
+    const problem = problems[place], reply = replyAt(problem, 0, 1);
     if (!reply) return nothing;
-    return html`<p class="matrix-title">${this.t("example")}</p><div class="controls">${this.segments("stage", STAGES.map((value) => ({ value, label: this.t(value) })), this.t("stage"))}${problemField(this, problems)}</div>
+    return html`<p class="matrix-title">${this.t("example")}</p><div class="controls">${this.segments("stage", STAGES.map((value) => ({ value, label: this.t(value) })), this.t("stage"))}${problemField(this, problems, place)}</div>
       <p class="asked-for"><b lang="en">${problem.asked}</b><br><span class="faint">${this.t(problem.replies[0].answered ? "before_right" : "before_wrong")} ${this.t(reply.answered ? "after_right" : "after_wrong")}</span></p>${chain(this, problem, reply)}`;
   }
 
