@@ -2,7 +2,7 @@
 export default {
   en: {
     title: "How the run {run} learns",
-    look: "The loss of every logged step, as training writes it: how surprised the model still is by the next token. The curve grows while a run is in progress.",
+    look: "The loss of every logged step, as training writes it: how surprised the model still is by the next token, or, where a stage learns from pairs, how hard it still finds it to tell the preferred answer from the other. The curve grows while a run is in progress.",
     none: "No run is here yet. Start one with “glaswerk run”: its curve appears here by itself.",
     not_yet: "The run {run} has not trained a step yet: first its texts are read, a tokenizer is learned and the machine is measured.",
     loss: "loss", rate: "of the peak learning rate", speed: "tokens/s", step: "step", stage: "stage",
@@ -14,7 +14,7 @@ export default {
   },
   de: {
     title: "Wie der Lauf {run} lernt",
-    look: "Der Verlust (Loss) jedes protokollierten Schritts, so wie ihn das Training schreibt: wie sehr das nächste Token das Modell noch überrascht. Die Kurve wächst, solange ein Lauf im Gang ist.",
+    look: "Der Verlust (Loss) jedes protokollierten Schritts, so wie ihn das Training schreibt: wie sehr das nächste Token das Modell noch überrascht oder, wo eine Stufe aus Paaren lernt, wie schwer es ihm noch fällt, die bevorzugte Antwort von der anderen zu unterscheiden. Die Kurve wächst, solange ein Lauf im Gang ist.",
     none: "Noch ist kein Lauf da. Starte einen mit „glaswerk run“: Seine Kurve erscheint hier von selbst.",
     not_yet: "Der Lauf {run} hat noch keinen Schritt trainiert: Erst werden seine Texte gelesen, ein Tokenizer wird gelernt und der Rechner vermessen.",
     loss: "Verlust", rate: "der höchsten Lernrate", speed: "Tokens/s", step: "Schritt", stage: "Stufe",

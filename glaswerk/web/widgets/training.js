@@ -6,7 +6,7 @@ import { narrow } from "../chart.js";
 import { Figure, define, html, nothing, number, svg } from "../figure.js";
 import texts from "../texts/training.js";
 
-const H = 240, LEFT = 46, BOTTOM = 26;
+const H = 252, TOP = 22, LEFT = 46, BOTTOM = 26;
 /** @typedef {{kind: string, stage: string, step: number, loss?: number, reward?: number, kl?: number, rate?: number, tokens_per_second?: number, text?: string}} RunEvent */
 
 class Training extends Figure {
@@ -94,7 +94,7 @@ class Training extends Figure {
     });
     const values = steps.map((event) => event[what] ?? 0);
     const x = scaleLinear([0, offset], [LEFT, W - 8]);
-    const y = scaleLinear([Math.min(...values), Math.max(...values)], [H - BOTTOM, 10]).nice(5);
+    const y = scaleLinear([Math.min(...values), Math.max(...values)], [H - BOTTOM, TOP]).nice(5);
     const ticks = y.ticks(5), digits = Math.max(1, Math.ceil(-Math.log10((ticks[1] ?? 1) - (ticks[0] ?? 0))));
     const newest = (/** @type {{x: number, y: number}[]} */ own) => svg`<circle class="here" r="4" cx=${x(own[own.length - 1].x)} cy=${y(own[own.length - 1].y)}></circle>`;
     // a short stage's name would run into the next one: it stands in the table below
@@ -107,8 +107,9 @@ class Training extends Figure {
     };
     const draw = line((/** @type {{x: number, y: number}} */ point) => x(point.x), (point) => y(point.y));
     return html`<svg class="plot" viewBox="0 0 ${W} ${H}" role="img" aria-label=${label}>
+      <text x=${LEFT} y="10">${this.t(what)}</text>
       ${ticks.map((tick) => svg`<line class="grid" x1=${LEFT} x2=${W - 8} y1=${y(tick)} y2=${y(tick)}></line><text x=${LEFT - 8} y=${y(tick)} text-anchor="end" dominant-baseline="central">${number(tick, digits)}</text>`)}
-      ${parts.map(({ stage, own, start }) => svg`<path class="curve ${what === "reward" ? "good-answer" : ""}" d=${draw(own) ?? ""}></path><line class="grid" x1=${x(start)} x2=${x(start)} y1="10" y2=${H - BOTTOM}></line>${named(stage, x(start))}`)}
+      ${parts.map(({ stage, own, start }) => svg`<path class="curve ${what === "reward" ? "good-answer" : ""}" d=${draw(own) ?? ""}></path><line class="grid" x1=${x(start)} x2=${x(start)} y1=${TOP} y2=${H - BOTTOM}></line>${named(stage, x(start))}`)}
       ${newest(parts[parts.length - 1].own)}</svg>`;
   }
 
