@@ -38,9 +38,9 @@ BETA = 0.01
 COPIES = 8
 #: steps of the base model, and rounds of GRPO
 BASE, ROUNDS = 600, 160
-#: how long the assistant is taught: the first of these after which it is right in a fifth of what it may learn from.
-#: Adding comes suddenly, and not at the same step for each seed
-ASSISTANT, START, ASKED = (150, 200, 250, 300, 350, 400), 0.2, 200
+#: how long the assistant is taught: the first of these after which it is right in a fifth to three fifths of what it
+#: may learn from. Adding comes suddenly, and not at the same step for each seed
+ASSISTANT, START, ASKED = (50, 75, 100, 125, 150, 200, 250, 300, 350, 400), (0.2, 0.6), 200
 
 
 def main() -> None:
@@ -104,7 +104,7 @@ def taught(folder: Path, chats: Path, task: Arithmetic) -> None:
         sft(folder, chats=[chats], steps=steps)
         right = score(load(str(folder / "sft")), task, limit=ASKED).value
         print(f"  {steps} steps of the assistant: {right:.1%} of {ASKED} sums that it may learn from", flush=True)
-        if right >= START:
+        if START[0] <= right <= START[1]:
             break
     job = Run(folder)
     job.data["stages"]["sft"]["chosen"] = steps
