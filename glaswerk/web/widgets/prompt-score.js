@@ -56,12 +56,13 @@ class PromptScore extends Figure {
   whenWrong() { return this.controls(); }
 
   body() {
-    const { right, items, interval, mean, next } = this.data, [low, high] = interval, count = items.length;
+    const { right, items, interval, mean, next, model: name } = this.data, [low, high] = interval, count = items.length;
     const [question, answer, chance, is] = items[Math.min(this.state.item, count - 1)];
     return html`${this.controls()}
       <dl class="facts"><div><dd class="c-value" data-name="right">${right} / ${count}</dd><dt>${this.t("right")}</dt></div>
         <div><dd data-name="interval">${this.n(100 * low, 0)}–${this.percent(high, 0)}</dd><dt>${this.t("interval")}</dt></div>
         <div><dd class="c-logit" data-name="mean">${this.percent(mean)}</dd><dt>${this.t("mean")}</dt></div></dl>
+      ${right === 0 && mean < 0.001 && name !== "smollm2" ? html`<p class="notice-line">${this.t("too_small", { model: name })} <code>glaswerk lab smollm2</code></p>` : nothing}
       ${this.marks()}
       <div class="two even"><div><p class="matrix-title">${this.t("prompt")}</p><pre class="whole-prompt" lang="" tabindex="0">${this.data.template.replaceAll("{question}", question).trimEnd()}</pre>
           <p class=${`verdict-line ${is ? "right" : "wrong"}`} data-name="verdict">${this.t(is ? "is_right" : "is_wrong", { question, answer, chance: this.percent(chance, chance < 0.1 ? 1 : 0) })}</p></div>
