@@ -17,7 +17,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from glaswerk.align.advantages import kl_k3, masked_mean
+from glaswerk.align.advantages import kl_k1, kl_k3, masked_mean
 from glaswerk.align.divergence import Guard
 from glaswerk.align.rollout import Rollouts, log_probs, roll_out
 from glaswerk.errors import GlaswerkError
@@ -154,7 +154,9 @@ class Learner:
             "kl": float(kl_BN.sum(1).mean()),
             "entropy": -float(masked_mean(rollouts.log_probs_BN, rollouts.mask_BN)),
         }
-        self.guard.check(**seen)
+        # not k3: a single token that the reference finds ten thousand times likelier adds ten thousand nats to it
+        drift_BN = kl_k1(rollouts.log_probs_BN, reference_BN).masked_fill(~rollouts.mask_BN, 0.0)
+        self.guard.check(**{**seen, "kl": float(drift_BN.sum(1).mean())})
         taught = float(method.compared(reward_B).float().mean())
         if not taught:
             raise NothingToLearn(

@@ -13,7 +13,7 @@ from torch import Tensor
 from glaswerk.align.advantages import group_advantages
 from glaswerk.align.divergence import Guard
 from glaswerk.align.grpo import GRPO
-from glaswerk.align.rollout import Rollouts, graded, roll_out
+from glaswerk.align.rollout import Rollouts, graded, log_probs, roll_out
 from glaswerk.align.rounds import Learner, NothingToLearn
 from glaswerk.errors import GlaswerkError
 from glaswerk.evaluate.task import Messages, Task, pair
@@ -166,6 +166,20 @@ def test_a_rate_that_is_far_too_high_is_seen() -> None:
     with pytest.raises(Diverged, match=r"nats per reply|collapsed|no finite number"):
         for number in range(6):
             pupil.round(PROMPTS, shouted, seed=1000 * number)
+
+
+def test_one_token_that_the_reference_finds_far_likelier_is_no_drift(monkeypatch: pytest.MonkeyPatch) -> None:
+    """k3 of it is e^12 nats; the policy has not moved."""
+    real = log_probs
+
+    def once(model: Decoder, *others: Tensor) -> Tensor:
+        found = real(model, *others)
+        found[0, 0] += 12
+        return found
+
+    monkeypatch.setattr("glaswerk.align.rounds.log_probs", once)
+    pupil = learner(guard=Guard(most_kl=5.0))
+    assert pupil.round(PROMPTS, shouted, seed=0).kl > 100
 
 
 def test_weights_that_are_no_numbers_are_seen() -> None:
