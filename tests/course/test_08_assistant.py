@@ -41,6 +41,7 @@ from glaswerk.run import Run
 from glaswerk.tokenizer import train_bpe
 from glaswerk.tokenizer.chat import render_chat
 from glaswerk.tokenizer.speech import Speech
+from glaswerk.train.loop import Diverged
 
 CHAPTER = "08-assistant"
 FOLDER = entry(CHAPTER).folder
@@ -445,9 +446,13 @@ def test_a_reward_that_is_the_same_for_all_is_said(practice: ModuleType, monkeyp
 
 
 def test_a_policy_that_goes_astray_is_stopped(practice: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        practice.Learner, "__init__", partialmethod(practice.Learner.__init__, guard=Guard(most_kl=0.0))
-    )
+    class AfterOne(Guard):
+        def check(self, **seen: float) -> None:  # type: ignore[override]
+            if self.first is not None:
+                raise Diverged("the second round finds it astray")
+            super().check(**seen)
+
+    monkeypatch.setattr(practice.Learner, "__init__", partialmethod(practice.Learner.__init__, guard=AfterOne()))
     found = practised(small(), practice.PARTS)
     assert found["ended"] == "astray" and found["losses"] == {}
     assert len(found["rounds"]) == len(found["looks"]) == 1 and found["looks"][0]["replies"][0]["new"]
