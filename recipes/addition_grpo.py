@@ -37,7 +37,7 @@ BETA = 0.01
 #: how often each question is in the chats: the run's own texts, continued, are most of what an assistant learns else
 COPIES = 8
 #: steps of the base model, and rounds of GRPO
-BASE, ROUNDS = 600, 160
+BASE, ROUNDS = 600, 320
 #: how long the assistant is taught: the first of these after which it is right in a fifth to three fifths of what it
 #: may learn from. Adding comes suddenly, and not at the same step for each seed
 ASSISTANT, START, ASKED = (50, 75, 100, 125, 150, 200, 250, 300, 350, 400), (0.2, 0.6), 200
