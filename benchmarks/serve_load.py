@@ -1,15 +1,16 @@
 """32 clients at once over HTTP, streaming: total tokens per second and the time to the first token, against
 llama.cpp's server (llama-cpp-python's, with the file as it is or as Q4_0, whichever writes more for four clients); and
-a 10 M model of our own against transformers.
+a 10 M model of our own against transformers' own server.
 
 Every client sends a prompt of about 400 tokens that all share and a few of its own, and reads 64 tokens, greedy. Every
 round has a beginning that no server has met. The clients are the same code for both sides; tokens are counted by
 encoding what came. With the same weights (the file as it is) it is told for how many tokens both say the same: not all
 64, as both round activations, each in its own way, and the model often finds two tokens nearly as good.
 
-transformers' own server has no part in the second comparison. What it would have to beat is ``generate`` on all 32
-prompts in one batch, in its better dtype and without any HTTP, and that is the peer. Ours runs as ``own_model_decode``
-runs it, at 8 bits, with HTTP; its tokens are counted by its own ``usage``, as random weights write no text.
+In the second comparison transformers serves with continuous batching, in fp32 or bf16, whichever writes more for four
+clients. Beside it stands what no server of it can beat: ``generate`` on all 32 prompts in one batch, in its better
+dtype and without any HTTP. Ours runs as ``own_model_decode`` runs it, at 8 bits; both servers' tokens are counted by
+their own ``usage``, as random weights write no text.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Reply:
 class Server:
     """One side: a process that answers the OpenAI API at ``url``."""
 
-    def __init__(self, command: Sequence[str], port: int, model: str) -> None:
+    def __init__(self, command: Sequence[str], port: int, model: str, ready: str = "/v1/models") -> None:
         self.url, self.model = f"http://127.0.0.1:{port}/v1", model
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115  # open as long as the process is
         environment = {**os.environ, "OMP_NUM_THREADS": str(THREADS), "GLASWERK_API_KEYS": KEY}
@@ -72,7 +73,7 @@ class Server:
                 self.close()
                 raise GlaswerkError(f"{' '.join(command[:4])} does not answer: {last}")
             try:
-                httpx.get(f"{self.url}/models", headers=self.headers, timeout=2).raise_for_status()
+                httpx.get(f"http://127.0.0.1:{port}{ready}", headers=self.headers, timeout=2).raise_for_status()
                 return
             except httpx.HTTPError:
                 time.sleep(0.3)
@@ -107,7 +108,11 @@ class Server:
     def close(self) -> None:
         """Let it end."""
         self.process.terminate()
-        self.process.wait(30)
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
         self.log.close()
 
 
@@ -171,6 +176,16 @@ def llama(file: Path) -> Server:
     return Server([sys.executable, "-m", "llama_cpp.server", *options], port, str(file))
 
 
+def hugging(folder: str, dtype: str) -> Server:
+    """transformers', with continuous batching."""
+    port = free_port()
+    command = [sys.executable, "-c", "from transformers.cli.transformers import main; main()", "serve", folder]
+    command += ["--device", "cpu", "--dtype", dtype, "--continuous-batching", "--port", str(port)]
+    command += ["--cb-max-memory-percent", "0.3"]  # else one takes most of the machine's memory for its cache
+    # its list of models wants a cache of the hub, which may not be there
+    return Server(command, port, folder, "/health")
+
+
 def run() -> dict[str, Any]:
     """SmolLM2 against llama.cpp, then our own model against transformers."""
     peer("llama_cpp.server")
@@ -227,33 +242,45 @@ def own_model() -> dict[str, Any]:
         }
         text = tokenizer.decode(tokenizer.encode(next(iter(real_texts()))[:10_000])[:PREFIX])
         load = Load(tokenizer, text)
-        server = glaswerk(folder, "--config", str(settings))
+        servers = {"ours": glaswerk(folder, "--config", str(settings))}
         try:
-            load.warm("ours", server)
-            rates = {f"transformers {name}": partial(batch, network, load) for name, network in networks.items()}
-            tries = {name: rate() for name, rate in rates.items()}
-            best = max(tries, key=lambda name: tries[name])
-            say(f"transformers: {tries}")
-            figures = interleaved({"ours": partial(served, load, server), best: rates[best]}, ROUNDS)
+            tries = {}
+            for dtype in ("float32", "bfloat16"):
+                server = hugging(folder, dtype)
+                tries[dtype] = load.warm(dtype, server)
+                server.close()
+            dtype = max(tries, key=lambda name: tries[name])
+            best = f"transformers' server, {dtype}"
+            servers[best] = hugging(folder, dtype)
+            for name, server in servers.items():
+                load.warm(name, server)
+            rates = {f"generate, {name}": partial(batch, network, load) for name, network in networks.items()}
+            ways = {name: rate() for name, rate in rates.items()}
+            say(f"transformers, four clients: {tries}; in one batch: {ways}")
+            batched = max(ways, key=lambda name: ways[name])
+            asked = {name: partial(served, load, name, server) for name, server in servers.items()}
+            figures = interleaved({**asked, batched: rates[batched]}, ROUNDS)
         finally:
-            server.close()
+            for server in servers.values():
+                server.close()
     medians = medians_of(figures)
     return {
         "ours": medians["ours"],
         "peer": medians[best],
-        "peer_name": f"{best}, generate on one batch of all",
+        "peer_name": best,
         "ratio": medians["ours"] / medians[best],
-        "first_token_p99_seconds": load.late("ours"),
+        "ratio_to_generate": medians["ours"] / medians[batched],
+        "first_token_p99_seconds": {name: load.late(name) for name in ("ours", best)},
         "spread": {name: spread(values) for name, values in figures.items()},
     }
 
 
-def served(load: Load, server: Server) -> float:
-    """Ours, tokens per second as its own ``usage`` counts them."""
-    turn = load.turns.get("ours", 0)
-    load.turns["ours"] = turn + 1
+def served(load: Load, name: str, server: Server) -> float:
+    """Tokens per second of all clients together, as the server's own ``usage`` counts them."""
+    turn = load.turns.get(name, 0)
+    load.turns[name] = turn + 1
     replies, seconds = server.ask(load.prompts(turn))
-    load.firsts.setdefault("ours", []).extend(reply.first for reply in replies)
+    load.firsts.setdefault(name, []).extend(reply.first for reply in replies)
     return sum(reply.tokens for reply in replies) / seconds
 
 
