@@ -11,6 +11,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from glass import glass
 
 from glaswerk.course import LANGUAGES, demo
 from glaswerk.course.chapter import load_chapter, shape
@@ -22,7 +23,6 @@ from glaswerk.found import Origin
 from glaswerk.model import Decoder, ModelConfig
 from glaswerk.opened import OpenedModel
 from glaswerk.tokenizer import train_bpe
-from glaswerk.tokenizer.speech import Speech
 
 CHAPTER = "12-prompting"
 
@@ -40,13 +40,7 @@ def chapter(demos: dict[str, demo.Demo]) -> ModuleType:
 @pytest.fixture(scope="module")
 def model() -> OpenedModel:
     """A small model with random weights, that prefers some tokens."""
-    tokenizer = train_bpe(["The capital of France is Paris. The opposite of hot is cold.\n7+10=17\n" * 30], 300)
-    decoder = Decoder(ModelConfig.modern(vocabulary_size=300, width=32, layers=2, heads=2, context=256))
-    decoder.reset_parameters(torch.Generator().manual_seed(3))
-    generator = torch.Generator().manual_seed(7)
-    for parameter in decoder.parameters():
-        parameter.data.add_(0.3 * torch.randn(parameter.shape, generator=generator))
-    return OpenedModel(decoder, tokenizer, Origin(Path("glass")), Speech(tokenizer, None, None, frozenset()))
+    return glass("The capital of France is Paris. The opposite of hot is cold.\n7+10=17\n" * 30, 0.3, 256)
 
 
 def test_both_languages_have_the_same_shape_and_can_be_shown() -> None:

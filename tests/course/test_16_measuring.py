@@ -10,7 +10,7 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
+from glass import glass
 
 from glaswerk.course import LANGUAGES, demo
 from glaswerk.course.chapter import load_chapter, shape
@@ -20,12 +20,8 @@ from glaswerk.course.render import Renderer
 from glaswerk.errors import GlaswerkError
 from glaswerk.evaluate.metrics.intervals import RESAMPLES, difference, wilson
 from glaswerk.evaluate.scoring import by_options
-from glaswerk.found import Origin
-from glaswerk.model import Decoder, ModelConfig
 from glaswerk.opened import OpenedModel
 from glaswerk.progress import Progress
-from glaswerk.tokenizer import train_bpe
-from glaswerk.tokenizer.speech import Speech
 
 CHAPTER = "16-measuring"
 
@@ -43,13 +39,7 @@ def chapter(demos: dict[str, demo.Demo]) -> ModuleType:
 @pytest.fixture(scope="module")
 def model() -> OpenedModel:
     """A small model with random weights: it guesses."""
-    tokenizer = train_bpe(["Which term is meant? A list of numbers. Welcher Begriff ist gemeint?\n" * 30], 300)
-    decoder = Decoder(ModelConfig.modern(vocabulary_size=300, width=32, layers=2, heads=2, context=512))
-    decoder.reset_parameters(torch.Generator().manual_seed(3))
-    generator = torch.Generator().manual_seed(7)
-    for parameter in decoder.parameters():
-        parameter.data.add_(0.05 * torch.randn(parameter.shape, generator=generator))
-    return OpenedModel(decoder, tokenizer, Origin(Path("glass")), Speech(tokenizer, None, None, frozenset()))
+    return glass("Which term is meant? A list of numbers. Welcher Begriff ist gemeint?\n" * 30, 0.05, 512)
 
 
 def test_both_languages_have_the_same_shape_and_can_be_shown() -> None:
